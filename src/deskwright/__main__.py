@@ -1,0 +1,3 @@
+from deskwright.cli import main
+
+main()

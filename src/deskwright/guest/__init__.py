@@ -1,0 +1,1 @@
+"""What is configured inside a Cloud PC, per operating system."""

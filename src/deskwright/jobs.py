@@ -1,0 +1,196 @@
+"""The job queue: the only module that knows Procrastinate.
+
+A job is a hint that something is due, never the record of it: what must happen stands in our own tables, and a
+job finds there what is left to do. So a job may be delivered twice, late, or be lost with its queue, and nothing
+else is lost (see `orphans`).
+
+A change and its job commit together: `defer` writes the job row on the caller's own connection.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from procrastinate import App, PsycopgConnector
+from procrastinate.jobs import DeleteJobCondition
+from procrastinate.schema import SchemaManager
+from sqlalchemy import Connection, text
+
+from deskwright.settings import Settings
+
+log = logging.getLogger(__name__)
+
+QUEUE = "deskwright"
+Task = Callable[[UUID], None]
+"""What a job does, for the object with this id. It must be safe to run again from the start."""
+
+_DEFER = text(
+    """
+    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args)
+    SELECT :queue, w.task, :priority, w.task || ':' || id, CASE WHEN CAST(:once AS boolean) THEN w.task || ':' || id END,
+           jsonb_build_object('id', id)
+      FROM unnest(CAST(:ids AS text[])) AS id, (SELECT CAST(:task AS text)) AS w (task)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+# Re-deferred under a new job id: a frozen worker that wakes up later then finishes a job that no longer exists,
+# and cannot take away its successor's.
+_TAKE_OVER = text(
+    """
+    WITH dead AS (
+      DELETE FROM procrastinate_jobs j WHERE j.status = 'doing' AND NOT EXISTS (
+        SELECT 1 FROM procrastinate_workers w
+         WHERE w.id = j.worker_id AND w.last_heartbeat > now() - make_interval(secs => :silence))
+      RETURNING queue_name, task_name, priority, lock, queueing_lock, args
+    )
+    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args)
+    SELECT * FROM dead ON CONFLICT DO NOTHING RETURNING id
+    """
+)
+
+
+_NEXT = text(
+    """
+    DELETE FROM procrastinate_jobs WHERE id = (
+      SELECT id FROM procrastinate_jobs WHERE status = 'todo' ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING task_name, args ->> 'id' AS id
+    """
+)
+
+
+def schema() -> str:
+    """The SQL that makes Procrastinate's tables."""
+    return SchemaManager.get_schema()
+
+
+def defer(
+    connection: Connection, task: str, ids: Iterable[UUID | str], *, priority: int = 0, once: bool = False
+) -> None:
+    """Ask for `task` to be run for each id once this transaction commits; never twice at a time for one id.
+
+    `once` leaves out ids that already wait. It is for sweeps, which come again: between a waiting job's start and
+    this commit the job could miss the very change that asks for it.
+    """
+    listed = [str(i) for i in ids]
+    if listed:
+        connection.execute(_DEFER, {"queue": QUEUE, "task": task, "priority": priority, "ids": listed, "once": once})
+
+
+def take_next(connection: Connection) -> tuple[str, UUID] | None:
+    """Take the next waiting job out of the queue, to be done here and now without a worker; None where none waits."""
+    row = connection.execute(_NEXT).one_or_none()
+    return None if row is None else (row.task_name, UUID(row.id))
+
+
+def waiting(connection: Connection) -> int:
+    """How many jobs wait or are being worked on."""
+    return int(
+        connection.execute(
+            text("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")
+        ).scalar_one()
+    )
+
+
+def workers_alive(connection: Connection, within_seconds: float) -> int:
+    """How many workers gave a sign of life in that time."""
+    query = text("SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :s)")
+    return int(connection.execute(query, {"s": within_seconds}).scalar_one())
+
+
+def take_over(connection: Connection, silence_seconds: float) -> int:
+    """Give the jobs of workers that have been silent that long to the living; returns how many."""
+    taken = connection.execute(_TAKE_OVER, {"silence": silence_seconds}).rowcount
+    connection.execute(
+        text("DELETE FROM procrastinate_workers WHERE last_heartbeat < now() - make_interval(secs => :s)"),
+        {"s": silence_seconds * 10},
+    )
+    return taken
+
+
+def unattended(task: str, id_column: str) -> str:
+    """An SQL condition: no job of `task` waits or runs for the row's id."""
+    return (
+        f"NOT EXISTS (SELECT 1 FROM procrastinate_jobs j WHERE j.status IN ('todo', 'doing') "
+        f"AND j.lock = '{task}:' || {id_column})"
+    )
+
+
+@dataclass
+class Worker:
+    """Runs jobs until stopped: Procrastinate's loop on one thread, the tasks on a pool of `concurrency` others."""
+
+    url: str
+    settings: Settings
+    tasks: Mapping[str, Task]
+    concurrency: int
+
+    def __post_init__(self) -> None:
+        self._started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def run(self, *, handle_signals: bool = False, tick: Callable[[], float] | None = None) -> None:
+        """Work until `stop` (or SIGINT/SIGTERM). `tick` is called between jobs; it returns seconds until the next."""
+        asyncio.run(self._main(handle_signals, tick))
+
+    def stop(self) -> None:
+        """Ask the worker to finish what it is doing and return; callable from any thread."""
+        self._started.wait(10)
+        if self._loop and self._running:
+            self._loop.call_soon_threadsafe(self._running.cancel)
+
+    async def _main(self, handle_signals: bool, tick: Callable[[], float] | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="job")
+        app = App(connector=PsycopgConnector(conninfo=self.url, min_size=2, max_size=4))
+        for name, task in self.tasks.items():
+            app.task(name=name, queue=QUEUE)(_on(pool, task))
+        async with app.open_async():
+            working = asyncio.create_task(
+                app.run_worker_async(
+                    queues=[QUEUE],
+                    concurrency=self.concurrency,
+                    install_signal_handlers=handle_signals,
+                    delete_jobs=DeleteJobCondition.ALWAYS,
+                    update_heartbeat_interval=self.settings.heartbeat_seconds,
+                    stalled_worker_timeout=max(self.settings.stalled_seconds * 10, 60),
+                    fetch_job_polling_interval=1.0,
+                )
+            )
+            self._running = working
+            ticking = asyncio.create_task(self._tick(tick)) if tick else None
+            self._started.set()
+            try:
+                await working
+            except asyncio.CancelledError:
+                log.info("worker stopped")
+            finally:
+                if ticking:
+                    ticking.cancel()
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    async def _tick(self, tick: Callable[[], float]) -> None:
+        with ThreadPoolExecutor(1, thread_name_prefix="deadlines") as own:
+            while True:
+                try:
+                    pause = await asyncio.get_running_loop().run_in_executor(own, tick)
+                except Exception:
+                    log.exception("sweep failed")  # the database may be away for a moment: the next tick tries again
+                    pause = self.settings.sweep_seconds
+                await asyncio.sleep(pause)
+
+
+def _on(pool: ThreadPoolExecutor, task: Task) -> Callable[..., Any]:
+    async def run(id: str) -> None:
+        await asyncio.get_running_loop().run_in_executor(pool, task, UUID(id))
+
+    return run
+
+
+__all__ = ["Worker", "defer", "schema", "take_next", "take_over", "unattended", "waiting", "workers_alive"]

@@ -1,0 +1,363 @@
+"""What an administrator can do with one Cloud PC: retry, repair, reprovision, end or keep grace, cancel.
+
+Each refuses, naming the status, where it is not allowed, and answers at once; the work is a run or a clean-up.
+"""
+
+import json
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from deskwright.decide.entitlement import decide
+from deskwright.decide.verdict import Candidate
+from deskwright.domain.images import gallery_image
+from deskwright.domain.plans import Size
+from deskwright.domain.rules import NotFound, Refused
+from deskwright.domain.status import Status
+from deskwright.operations.change import TenantRef
+from deskwright.providers.contract import Network
+from deskwright.providers.registry import providers_for
+from deskwright.provision import ending, records
+from deskwright.provision.context import Ground, World
+from deskwright.provision.ledger import schedule_release
+from deskwright.provision.pipeline import CONFIGURE_STEPS
+from deskwright.provision.sites import load_site
+from deskwright.provision.steps.configure import administrator_wanted
+from deskwright.reconcile import facts, grace, seats
+from deskwright.settings import TenantSettings
+from deskwright.store import audit
+from deskwright.store.status import move
+
+# Somebody waits for what they asked for by hand.
+_PRIORITY = 12
+
+_ROW = text(
+    """
+    SELECT c.*, u.user_principal_name, u.account_enabled, u.deleted_at AS user_deleted_at, p.display_name AS plan_name,
+           p.vcpu_count, p.ram_gb, p.storage_gb, t.settings, tenant_now(t.id) AS now
+      FROM cloud_pcs c JOIN users u ON u.id = c.user_id JOIN service_plans p ON p.id = c.plan_id JOIN tenants t ON t.id = c.tenant_id
+     WHERE c.id = :id AND c.tenant_id = :tenant FOR NO KEY UPDATE OF c
+    """
+)
+_LAST_MADE = text(
+    """
+    SELECT s.step, s.made, s.attempt, r.policy, r.number FROM runs r JOIN steps s ON s.run_id = r.id
+     WHERE r.cloud_pc_id = :id AND r.state = 'succeeded' AND r.kind <> 'repair'
+       AND r.number = (SELECT max(number) FROM runs WHERE cloud_pc_id = :id AND state = 'succeeded' AND kind <> 'repair')
+       AND s.attempt = (SELECT max(attempt) FROM steps WHERE run_id = r.id) ORDER BY s.started_at
+    """
+)
+_REPAIR_RUN = text(
+    """
+    INSERT INTO runs (tenant_id, cloud_pc_id, number, kind, policy, options, requested_by, started_at)
+    SELECT :tenant, :id, (SELECT max(number) + 1 FROM runs WHERE cloud_pc_id = :id), 'repair', CAST(:policy AS jsonb),
+           CAST(:options AS jsonb), :actor, tenant_now(:tenant) RETURNING id
+    """
+)
+
+
+def find(connection: Connection, tenant: TenantRef, name: str) -> UUID:
+    """The Cloud PC with this id, device name or, where unambiguous, of the user with this UPN."""
+    query = text(
+        """
+        SELECT c.id, c.device_name, p.display_name AS plan FROM cloud_pcs c JOIN users u ON u.id = c.user_id
+          JOIN service_plans p ON p.id = c.plan_id
+         WHERE c.tenant_id = :tenant AND (c.id::text = lower(:name) OR (c.status <> 'gone' AND (
+               lower(c.device_name) = lower(:name) OR lower(u.user_principal_name) = lower(:name)))) ORDER BY c.created_at
+        """
+    )
+    rows = connection.execute(query, {"tenant": tenant.id, "name": name}).all()
+    if not rows:
+        raise NotFound("cloudPC", name, "deskwright status lists them; id, device name or user name will do")
+    if len(rows) > 1:
+        several = ", ".join(f"{row.device_name or row.id} ({row.plan})" for row in rows)
+        raise Refused("cloudPC", name, "is ambiguous", remedy=f"Name one of: {several}")
+    found: UUID = rows[0].id
+    return found
+
+
+def retry(world: World, tenant: TenantRef, actor: str, cloud_pc: str) -> dict[str, Any]:
+    """V1: a failed one, the same pair, a new run of up to so many attempts."""
+    with world.database.begin() as connection:
+        row = _load(connection, tenant, cloud_pc, "retry", {Status.FAILED})
+        _must_be_enabled(row)
+        return _start(connection, tenant, row, "provision", actor, "retry")
+
+
+def reprovision(
+    world: World, tenant: TenantRef, actor: str, cloud_pc: str, *, user_account_type: str | None = None
+) -> dict[str, Any]:
+    """V5: delete machine and data, provision anew by the policy that reaches the user now. All is checked before."""
+    if user_account_type not in (None, "standardUser", "administrator"):
+        raise Refused("userAccountType", user_account_type, "must be standardUser or administrator")
+    with world.database.begin() as connection:
+        row = _load(connection, tenant, cloud_pc, "reprovision", {Status.PROVISIONED, Status.WARNINGS, Status.FAILED})
+        _must_be_enabled(row)
+        policy = _policy_now(connection, tenant, row)
+        _must_fit(world, connection, tenant, row, policy)
+        connection.execute(
+            text(
+                "UPDATE cloud_pcs SET policy_id = :policy, policy_name = :name, user_account_type = :type WHERE id = :id"
+            ),
+            {"policy": policy.policy_id, "name": policy.policy_name, "type": user_account_type, "id": row.id},
+        )
+        _stop_repair(connection, row.id)
+        return _start(connection, tenant, row, "reprovision", actor, "reprovision")
+
+
+def repair(
+    world: World, tenant: TenantRef, actor: str, cloud_pc: str, *, steps: list[str] | None = None
+) -> dict[str, Any]:
+    """R12: run the configure steps again that left a warning, or `steps`; data stays, the user keeps working.
+
+    Local administrator (P3) is added when the user setting wants something else than the machine has.
+    """
+    for step in steps or []:
+        if step not in CONFIGURE_STEPS:
+            raise Refused("step", step, f"repair runs configure steps: {', '.join(CONFIGURE_STEPS)}")
+    with world.database.begin() as connection:
+        row = _load(connection, tenant, cloud_pc, "repair", {Status.PROVISIONED, Status.WARNINGS, Status.IN_GRACE})
+        last = connection.execute(_LAST_MADE, {"id": row.id}).all()
+        so_far = {key: value for step in last for key, value in step.made.items() if key != "ground"}
+        ground = Ground.from_json(last[0].made["ground"])
+        chosen = set(steps or [w["step"] for w in row.warnings])
+        wanted, _ = administrator_wanted(connection, row.user_id, None, last[0].policy)
+        if steps is None and wanted != _administrator_now(connection, row.id):
+            chosen.add("P3")
+        if not chosen:
+            raise Refused("cloudPC", cloud_pc, "there is nothing to repair: no warning, and its settings are as wanted")
+        if connection.execute(
+            text("SELECT 1 FROM runs WHERE cloud_pc_id = :id AND state = 'active'"), {"id": row.id}
+        ).first():
+            raise Refused("cloudPC", cloud_pc, "a repair is already under way")
+        ordered = [s for s in CONFIGURE_STEPS if s in chosen]
+        options = {"steps": ordered, "ground": ground.as_json(), "so_far": so_far}
+        values = {
+            "tenant": tenant.id,
+            "id": row.id,
+            "actor": actor,
+            "policy": json.dumps(last[0].policy),
+            "options": json.dumps(options),
+        }
+        run = connection.execute(_REPAIR_RUN, values).scalar_one()
+        seats.defer_runs(connection, [run], priority=_PRIORITY)
+        _audit(connection, tenant, actor, "repair", row, {"steps": ordered})
+        return {"id": str(row.id), "runId": str(run), "steps": ordered, "status": row.status}
+
+
+def end_grace(world: World, tenant: TenantRef, actor: str, cloud_pc: str) -> dict[str, Any]:
+    """End the grace period now: machine and disk go at once, the rest after the clean-up delay (E8)."""
+    with world.database.begin() as connection:
+        row = _load(connection, tenant, cloud_pc, "end-grace", {Status.IN_GRACE})
+        _audit(connection, tenant, actor, "end grace period", row)
+        grace.deprovision(
+            connection,
+            [row.id],
+            TenantSettings(**row.settings),
+            why="grace period ended by hand",
+            actor=actor,
+        )
+        return {"id": str(row.id), "status": Status.DEPROVISIONING}
+
+
+def keep(world: World, tenant: TenantRef, actor: str, cloud_pc: str, *, hours: float | None = None) -> dict[str, Any]:
+    """R9: extend the grace period by its full length, or by `hours`, from now."""
+    with world.database.begin() as connection:
+        row = _load(connection, tenant, cloud_pc, "keep", {Status.IN_GRACE})
+        given = TenantSettings(**row.settings).gracePeriodInHours if hours is None else hours
+        if given <= 0:
+            raise Refused("hours", given, "must be more than zero", remedy="deskwright end-grace ends it now")
+        ends = connection.execute(
+            text(
+                "UPDATE cloud_pcs SET grace_ends_at = tenant_now(tenant_id) + make_interval(secs => :s) WHERE id = :id RETURNING grace_ends_at"
+            ),
+            {"id": row.id, "s": given * 3600},
+        ).scalar_one()
+        _audit(connection, tenant, actor, "keep", row, {"gracePeriodEndDateTime": ends})
+        return {"id": str(row.id), "status": row.status, "gracePeriodEndDateTime": ends}
+
+
+def cancel(world: World, tenant: TenantRef, actor: str, cloud_pc: str) -> dict[str, Any]:
+    """R7: stop what is under way. A provisioning ends as failed, and can be retried; a repair just ends."""
+    with world.database.begin() as connection:
+        allowed = {Status.PROVISIONING, Status.PROVISIONED, Status.WARNINGS, Status.IN_GRACE}
+        row = _load(connection, tenant, cloud_pc, "cancel", allowed)
+        active = connection.execute(
+            text("SELECT id FROM runs WHERE cloud_pc_id = :id AND state = 'active'"), {"id": row.id}
+        ).scalar_one_or_none()
+        if active is None:
+            raise Refused("cloudPC", cloud_pc, f"nothing is under way, its status is {row.status}")
+        _audit(connection, tenant, actor, "cancel", row)
+    run = records.take(world.database, active)  # whoever carries it loses the lease here
+    if run is None:
+        raise Refused("cloudPC", cloud_pc, "what was under way has just ended")
+    running = [s for s in records.steps_of(world.database, active) if s.outcome is records.Outcome.RUNNING]
+    ended = (
+        records.Ending(running[-1].attempt, running[-1].step, records.Outcome.STOPPED, "provisioningCancelled")
+        if running
+        else None
+    )
+    attempt = running[-1].attempt if running else 1
+    values = {"user": run.user, "policy": run.policy["display_name"], "actor": actor}
+    ending.fail_run(world.database, run, ended, "provisioningCancelled", values, attempt=attempt)
+    return {"id": str(row.id), "status": Status.FAILED if run.kind != "repair" else row.status}
+
+
+def _load(connection: Connection, tenant: TenantRef, name: str, action: str, allowed: set[Status]) -> Row[Any]:
+    row = connection.execute(_ROW, {"id": find(connection, tenant, name), "tenant": tenant.id}).one()
+    if row.status not in allowed:
+        needs = " or ".join(sorted(allowed))
+        raise Refused("cloudPC", name, f"{action} needs status {needs}; it is {row.status}", code="conflict")
+    return row
+
+
+def _start(
+    connection: Connection, tenant: TenantRef, row: Row[Any], kind: str, actor: str, activity: str
+) -> dict[str, Any]:
+    _audit(connection, tenant, actor, activity, row)
+    move(
+        connection,
+        [row.id],
+        Status.PROVISIONING,
+        actor=actor,
+        why=activity,
+        status_detail=None,
+        warnings=[],
+        waiting_for=None,
+        grace=None,
+        grace_ends_at=None,
+    )
+    runs = seats.start_runs(connection, [row.id], kind, actor=actor, priority=_PRIORITY)
+    if not runs:
+        raise Refused(
+            "policy",
+            row.policy_name,
+            "the policy it was made by does not exist any more",
+            remedy="Reprovision uses the one that reaches the user now",
+        )
+    number = connection.execute(text("SELECT number FROM runs WHERE id = :id"), {"id": runs[0]}).scalar_one()
+    delay = TenantSettings(**row.settings).cleanUpDelayInHours * 3600
+    schedule_release(connection, [row.id], delay_seconds=delay, before_run=number)
+    return {"id": str(row.id), "runId": str(runs[0]), "status": Status.PROVISIONING}
+
+
+def _stop_repair(connection: Connection, cloud_pc: UUID) -> None:
+    connection.execute(
+        text(
+            "UPDATE runs SET state = 'stopped', lease = lease + 1, wake_at = NULL, ended_at = tenant_now(tenant_id) "
+            "WHERE cloud_pc_id = :id AND state = 'active'"
+        ),
+        {"id": cloud_pc},
+    )
+
+
+def _must_be_enabled(row: Row[Any]) -> None:
+    if row.user_deleted_at is None and not row.account_enabled:
+        raise Refused(
+            "userPrincipalName",
+            row.user_principal_name,
+            "the account is disabled, which starts nothing new (E1)",
+        )
+
+
+def _policy_now(connection: Connection, tenant: TenantRef, row: Row[Any]) -> Candidate:
+    known = facts.load(connection, tenant.id, [row.user_id]).get(row.user_id)
+    verdict = next((v for v in decide(known) if v.plan_id == row.plan_id), None) if known else None
+    if known is None or verdict is None or row.plan_id not in known.licences:
+        raise Refused("license", row.plan_name, f"{row.user_principal_name} does not hold this licence")
+    if verdict.policy is None:
+        raise Refused("policy", None, f"no policy reaches {row.user_principal_name}")
+    return verdict.policy
+
+
+def _must_fit(world: World, connection: Connection, tenant: TenantRef, row: Row[Any], policy: Candidate) -> None:
+    """Image, connection, capacity and an address, checked before anything is deleted (V5)."""
+    p = connection.execute(text("SELECT * FROM policies WHERE id = :id"), {"id": policy.policy_id}).one()
+    healthy = connection.execute(
+        text(
+            "SELECT k.id, k.display_name, k.health_status, k.network, k.subnet, k.site_id FROM policy_connections pc "
+            "JOIN connections k ON k.id = pc.connection_id WHERE pc.policy_id = :id ORDER BY pc.position"
+        ),
+        {"id": p.id},
+    ).all()
+    usable = [k for k in healthy if k.health_status in ("passed", "warning")]
+    if healthy and not usable:
+        raise Refused(
+            "onPremisesConnection",
+            healthy[0].display_name,
+            "no connection of the policy is healthy",
+            code="canaryCheckUnpass",
+        )
+    if usable:
+        sites = [usable[0].site_id]
+    else:
+        query = text(
+            "SELECT id FROM sites WHERE tenant_id = :t AND region_group = :g AND (CAST(:r AS text) IS NULL OR name = :r OR region = :r) ORDER BY created_at, name"
+        )
+        sites = list(connection.execute(query, {"t": tenant.id, "g": p.region_group, "r": p.region}).scalars())
+    _image_must_be_there(connection, tenant, p, sites)
+    size = Size(row.vcpu_count, row.ram_gb, row.storage_gb)
+    for site_id in sites:
+        compute = providers_for(world.database, load_site(world.database, site_id)).compute
+        freed = size if site_id == row.site_id else None
+        if not compute.has_room(size, freed):
+            continue
+        network = Network(usable[0].id, usable[0].network, usable[0].subnet) if usable else Network()
+        if compute.free_addresses(network) < 1:
+            raise Refused(
+                "subnet",
+                network.subnet or "hosted network",
+                "has no free address",
+                code="noEnoughIpAddress",
+                remedy="Addresses of earlier attempts are released about three hours after them",
+            )
+        return
+    raise Refused(
+        "region",
+        p.region or p.region_group or "",
+        f"has no room for {row.plan_name}",
+        code="capacityUnavailable",
+    )
+
+
+def _image_must_be_there(connection: Connection, tenant: TenantRef, policy: Row[Any], sites: list[UUID]) -> None:
+    if policy.image_type == "gallery":
+        image = gallery_image(policy.gallery_image)
+        if image.status_on(date.today()) == "notSupported":
+            raise Refused(
+                "image",
+                policy.gallery_image,
+                "is not supported any more",
+                remedy="Choose a newer image in the policy",
+            )
+        return
+    ready = connection.execute(
+        text(
+            "SELECT 1 FROM device_images WHERE tenant_id = :t AND display_name = :n AND status = 'ready' AND site_id = ANY(:s)"
+        ),
+        {"t": tenant.id, "n": policy.device_image, "s": sites},
+    ).first()
+    if ready is None:
+        raise Refused("image", policy.device_image, "is not ready at the policy's site")
+
+
+def _administrator_now(connection: Connection, cloud_pc: UUID) -> bool:
+    query = text(
+        "SELECT s.made -> 'administrator' FROM steps s JOIN runs r ON r.id = s.run_id WHERE r.cloud_pc_id = :id AND s.step = 'P3' "
+        "AND s.made ? 'administrator' ORDER BY s.ended_at DESC LIMIT 1"
+    )
+    return bool(connection.execute(query, {"id": cloud_pc}).scalar_one_or_none())
+
+
+def _audit(
+    connection: Connection,
+    tenant: TenantRef,
+    actor: str,
+    activity: str,
+    row: Row[Any],
+    after: dict[str, Any] | None = None,
+) -> None:
+    changed = audit.event(row.id, row.display_name, {"status": row.status}, after)
+    audit.write(connection, tenant.id, actor, f"Cloud PC: {activity}", "cloudPC", [changed])

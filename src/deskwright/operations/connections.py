@@ -1,0 +1,311 @@
+"""Network connections: the customer's networks that Cloud PCs are put into. Their health is checked by reconcile.health."""
+
+import ipaddress
+import re
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, select, text, update
+
+from deskwright.checks.table import CHECKS
+from deskwright.domain.rules import Refused
+from deskwright.operations import named, sites
+from deskwright.operations.change import Change, TenantRef, change
+from deskwright.operations.named import Item, Noun
+from deskwright.provision.sites import load_site
+from deskwright.providers.contract import Network
+from deskwright.providers.registry import providers_for
+from deskwright.store.audit import event
+from deskwright.store.database import Database
+from deskwright.store.secrets import Secrets
+from deskwright.store.tables import connection_checks, connections
+
+HYBRID = "hybridAzureADJoin"
+TYPES = (HYBRID, "azureADJoin")
+_DNS_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
+_DISTINGUISHED_NAME = re.compile(r"(OU|CN)=.+", re.IGNORECASE)
+_UPN = re.compile(r"[^\s@\\]+@[^\s@\\]+")
+# What only a hybrid join needs: column -> property.
+_AD = {
+    "ad_domain_name": "adDomainName",
+    "organizational_unit": "organizationalUnit",
+    "ad_domain_username": "adDomainUsername",
+}
+
+
+def _present(row: "Row[Any]") -> Item:
+    return {
+        "id": str(row.id),
+        "displayName": row.display_name,
+        "connectionType": row.connection_type,
+        "siteId": str(row.site_id),
+        "virtualNetworkId": row.network,
+        "subnetId": row.subnet,
+        "subscriptionId": row.subscription,
+        "resourceGroupId": row.resource_group,
+        "adDomainName": row.ad_domain_name,
+        "organizationalUnit": row.organizational_unit,
+        "adDomainUsername": row.ad_domain_username,
+        "healthCheckStatus": row.health_status,
+        "healthCheckRunning": row.checking,
+        "lastCheckedDateTime": row.checked_at,
+        "createdDateTime": row.created_at,
+    }
+
+
+CONNECTION = Noun(
+    "onPremisesConnection", "network connection", connections, "displayName", "display_name", _present, "connection"
+)
+
+# E9. A run goes by the snapshot it was started with, whatever its policy says now.
+_USES = text(
+    """
+    SELECT k.id, s.name AS site, s.region,
+           ARRAY(SELECT p.display_name FROM policy_connections pc JOIN policies p ON p.id = pc.policy_id
+                  WHERE pc.connection_id = k.id ORDER BY lower(p.display_name)) AS policies,
+           EXISTS (SELECT 1 FROM cloud_pcs c WHERE c.connection_id = k.id AND c.status <> 'gone')
+             OR EXISTS (SELECT 1 FROM runs r WHERE r.tenant_id = :tenant AND r.state = 'active'
+                         AND r.policy -> 'connections' @> to_jsonb(k.id::text)) AS "cloudPcs"
+      FROM connections k JOIN sites s ON s.id = k.site_id WHERE k.tenant_id = :tenant AND k.id = ANY(:ids)
+    """
+)
+
+
+def create(
+    database: Database,
+    tenant: TenantRef,
+    actor: str,
+    *,
+    secrets: Secrets,
+    display_name: str,
+    connection_type: str,
+    region: str,
+    network: str,
+    subnet: str,
+    subscription: str = "",
+    resource_group: str = "",
+    ad_domain_name: str = "",
+    organizational_unit: str = "",
+    ad_domain_username: str = "",
+    ad_domain_password: str = "",
+    confirmed: bool = False,
+) -> Item:
+    """Add a connection; its first check is due at once, until it has ended its health is pending."""
+    values = {
+        "display_name": named.check_name("displayName", display_name),
+        "connection_type": connection_type,
+        "network": named.check_name("network", network),
+        "subnet": named.check_name("subnet", subnet),
+        "subscription": subscription.strip() or None,
+        "resource_group": resource_group.strip() or None,
+        "ad_domain_name": ad_domain_name.strip() or None,
+        "organizational_unit": organizational_unit.strip() or None,
+        "ad_domain_username": ad_domain_username.strip() or None,
+    }
+    _check(values, has_password=bool(ad_domain_password))
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        named.refuse_taken(opened.connection, tenant, CONNECTION, values["display_name"])
+        row = named.create(
+            opened,
+            CONNECTION,
+            **values,
+            site_id=sites.in_region(opened.connection, tenant, region).id,
+            ad_domain_password=secrets.encrypt(ad_domain_password) if ad_domain_password else None,
+            next_check_at=func.tenant_now(tenant.id),
+        )
+        return _with_use(opened.connection, tenant, [row])[0]
+
+
+def set_(
+    database: Database,
+    tenant: TenantRef,
+    actor: str,
+    connection: str,
+    *,
+    display_name: str | None = None,
+    region: str | None = None,
+    network: str | None = None,
+    subnet: str | None = None,
+    subscription: str | None = None,
+    resource_group: str | None = None,
+    ad_domain_name: str | None = None,
+    organizational_unit: str | None = None,
+    ad_domain_username: str | None = None,
+    confirmed: bool = False,
+) -> Item:
+    """Change what is given. It is checked anew; until then the last settled health stays (V3)."""
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        row = named.one(opened.connection, tenant, CONNECTION, connection)
+        texts = {
+            "display_name": None if display_name is None else named.check_name("displayName", display_name),
+            "network": None if network is None else named.check_name("network", network),
+            "subnet": None if subnet is None else named.check_name("subnet", subnet),
+            "subscription": subscription,
+            "resource_group": resource_group,
+            "ad_domain_name": ad_domain_name,
+            "organizational_unit": organizational_unit,
+            "ad_domain_username": ad_domain_username,
+        }
+        given = {k: v.strip() for k, v in texts.items() if v is not None}
+        _check({**row._mapping, **given}, has_password=row.ad_domain_password is not None)
+        if "display_name" in given:
+            named.refuse_taken(opened.connection, tenant, CONNECTION, given["display_name"], besides=row.id)
+        site = None if region is None else sites.in_region(opened.connection, tenant, region).id
+        if site is not None and site != row.site_id:
+            _refuse_in_use(opened, row, "region", region, "can move to another site only while nothing uses it")
+        after = named.modify(opened, CONNECTION, row, site_id=site, **given)
+        if after is not row:
+            after = _check_soon(opened, after)
+        return _with_use(opened.connection, tenant, [after])[0]
+
+
+def set_password(
+    database: Database,
+    tenant: TenantRef,
+    actor: str,
+    connection: str,
+    password: str,
+    *,
+    secrets: Secrets,
+    confirmed: bool = False,
+) -> Item:
+    """Replace the join account's password; it can never be read again, and the connection is checked anew."""
+    if not password:
+        raise Refused("adDomainPassword", None, "must not be empty")
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        row = named.one(opened.connection, tenant, CONNECTION, connection)
+        if row.connection_type != HYBRID:
+            rule = f"only a connection of type {HYBRID} has a join account"
+            raise Refused("adDomainPassword", None, rule, where=f"connection {row.display_name}")
+        c = connections.c
+        changed = update(connections).where(c.tenant_id == tenant.id, c.id == row.id)
+        opened.connection.execute(changed.values(ad_domain_password=secrets.encrypt(password)))
+        written = event(row.id, row.display_name, {"adDomainPassword": "(hidden)"}, {"adDomainPassword": "(changed)"})
+        opened.audit("Update network connection password", CONNECTION.kind, [written])
+        return _with_use(opened.connection, tenant, [_check_soon(opened, row)])[0]
+
+
+def request_check(
+    database: Database, tenant: TenantRef, actor: str, connection: str, *, confirmed: bool = False
+) -> Item:
+    """Have the health checks run now instead of at their next time."""
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        row = _check_soon(opened, named.one(opened.connection, tenant, CONNECTION, connection))
+        # Not a change of the tenant, but somebody's act: it may start people's provisioning.
+        opened.audit("Request health check", CONNECTION.kind, [event(row.id, row.display_name)])
+        return _with_use(opened.connection, tenant, [row])[0]
+
+
+def delete(database: Database, tenant: TenantRef, actor: str, connection: str, *, confirmed: bool = False) -> Item:
+    """E9: only while no policy and no Cloud PC uses it."""
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        row = named.one(opened.connection, tenant, CONNECTION, connection)
+        _refuse_in_use(opened, row, "onPremisesConnection", row.display_name, "can be deleted only while nothing uses it")
+        # Of a Cloud PC that is gone only the timeline is left, and that keeps its own words.
+        gone = "UPDATE cloud_pcs SET connection_id = NULL WHERE tenant_id = :tenant AND connection_id = :id AND status = 'gone'"
+        opened.connection.execute(text(gone), {"tenant": tenant.id, "id": row.id})
+        named.remove(opened, CONNECTION, row)
+        return _present(row)
+
+
+def list_(database: Database, tenant: TenantRef, after: str | None = None, limit: int = 100) -> list[Item]:
+    with database.single.connect() as connection:
+        return _with_use(connection, tenant, named.page(connection, tenant, CONNECTION, after, limit))
+
+
+def show(database: Database, tenant: TenantRef, name: str) -> Item:
+    """A connection with the result of every check."""
+    with database.single.connect() as connection:
+        row = named.one(connection, tenant, CONNECTION, name)
+        query = select(connection_checks).where(connection_checks.c.connection_id == row.id)
+        order = list(CHECKS)
+        results = sorted(
+            connection.execute(query), key=lambda r: order.index(r.check_id) if r.check_id in order else len(order)
+        )
+        return {**_with_use(connection, tenant, [row])[0], "healthChecks": [_check_result(r) for r in results]}
+
+
+def free_addresses(database: Database, tenant: TenantRef, name: str) -> int:
+    """How many addresses of the subnet nobody has, as its provider counts them now."""
+    with database.single.connect() as connection:
+        row = named.one(connection, tenant, CONNECTION, name)
+    compute = providers_for(database, load_site(database, row.site_id)).compute
+    return compute.free_addresses(Network(row.id, row.network, row.subnet))
+
+
+def _check_result(row: "Row[Any]") -> Item:
+    check = CHECKS.get(row.check_id)
+    ended_well = row.status in ("passed", "informational")
+    return {
+        "id": row.check_id,
+        "displayName": check.title if check else row.check_id,
+        "status": row.status,
+        "errorType": row.error_code,
+        "additionalDetail": row.detail,
+        "recommendedAction": check.remedy if check and not ended_well else None,
+        "startDateTime": row.started_at,
+        "endDateTime": row.ended_at,
+    }
+
+
+def _with_use(connection: Connection, tenant: TenantRef, rows: "list[Row[Any]]") -> list[Item]:
+    ids: list[UUID] = [row.id for row in rows]
+    uses = {u.id: u for u in connection.execute(_USES, {"tenant": tenant.id, "ids": ids})}
+    return [
+        {
+            **_present(row),
+            "region": uses[row.id].site,
+            "virtualNetworkLocation": uses[row.id].region,
+            "inUse": bool(uses[row.id].policies) or uses[row.id].cloudPcs,
+            "inUseByCloudPc": uses[row.id].cloudPcs,
+            "provisioningPolicies": uses[row.id].policies,
+        }
+        for row in rows
+    ]
+
+
+def _refuse_in_use(opened: Change, row: "Row[Any]", field: str, value: Any, rule: str) -> None:
+    uses = opened.connection.execute(_USES, {"tenant": opened.tenant.id, "ids": [row.id]}).one()
+    if uses.policies or uses.cloudPcs:
+        users = [*(f"policy {p}" for p in uses.policies), *(["Cloud PCs"] if uses.cloudPcs else [])]
+        raise Refused(field, value, f"{rule}: {', '.join(users)}", code="notAllowed")
+
+
+def _check_soon(opened: Change, row: "Row[Any]") -> "Row[Any]":
+    c = connections.c
+    query = update(connections).where(c.tenant_id == opened.tenant.id, c.id == row.id)
+    soon = query.values(next_check_at=func.tenant_now(opened.tenant.id)).returning(*c)
+    return opened.connection.execute(soon).one()
+
+
+def _check(values: Any, *, has_password: bool) -> None:
+    """Refused names the property; `values` are columns."""
+    kind = values["connection_type"]
+    if kind not in TYPES:
+        raise Refused("connectionType", kind, f"must be one of: {', '.join(TYPES)}")
+    _check_subnet(values["subnet"])
+    if kind != HYBRID:
+        for column, field in {**_AD}.items():
+            if values[column]:
+                raise Refused(field, values[column], f"belongs to connections of type {HYBRID} only")
+        if has_password:
+            raise Refused("adDomainPassword", None, f"belongs to connections of type {HYBRID} only")
+        return
+    domain, unit, account = (values[column] or "" for column in _AD)
+    if not _DNS_NAME.fullmatch(domain):
+        raise Refused("adDomainName", domain, "must be the domain's full DNS name, such as corp.contoso.com")
+    if unit and not _DISTINGUISHED_NAME.fullmatch(unit):
+        raise Refused("organizationalUnit", unit, "must be a distinguished name, such as OU=CloudPCs,DC=corp,DC=contoso,DC=com")
+    if not _UPN.fullmatch(account):
+        raise Refused("adDomainUsername", account, "must be the join account's UPN, such as joiner@corp.contoso.com")
+    if not has_password:
+        raise Refused("adDomainPassword", None, "is needed to join computers to the domain")
+
+
+def _check_subnet(subnet: str) -> None:
+    """A subnet may be a cloud's resource name; where it is written in numbers they must be a network."""
+    if re.fullmatch(r"[0-9a-fA-F.:]+/\d+", subnet):
+        try:
+            ipaddress.ip_network(subnet)
+        except ValueError as wrong:
+            raise Refused("subnet", subnet, f"is not a subnet: {wrong}") from wrong

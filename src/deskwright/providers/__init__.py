@@ -1,0 +1,1 @@
+"""The outside world behind three contracts: compute, directory, management. See `contract` and `registry`."""

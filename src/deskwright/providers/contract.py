@@ -1,0 +1,216 @@
+"""What a provider must do: three contracts, and the words they share.
+
+| rule | mandatory |
+|---|---|
+| Every making call carries a key (`Call.key(kind)`). Asking again with it returns the same object, never a second | yes |
+| `release` of an object that is gone, was never made, or is released twice succeeds | yes |
+| `inventory` lists every object of the site with its key, also those whose making is not finished | yes |
+| What takes long raises `NotYet` with the time to ask again; the caller then asks the same again | yes |
+| What fails raises `ProviderError` with a code of the error catalogue and the values its message needs | yes |
+| A call returns within seconds; nothing waits inside a provider | yes |
+| Objects carry a person's name or a device name for humans to read; nothing is decided by it | no |
+
+Callers rely on nothing that is not written here. `tests/providers/conformance.py` holds the same rules as tests,
+and every implementation passes them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from deskwright.domain.plans import Size
+from deskwright.domain.resources import Kind, idempotency_key, shared_key
+from deskwright.guest.actions import Action
+
+
+class ProviderError(Exception):
+    """The provider could not do it. `code` stands in the error catalogue, `values` fill its message."""
+
+    def __init__(self, code: str, **values: Any) -> None:
+        super().__init__(code, values)
+        self.code, self.values = code, values
+
+
+class NotYet(Exception):  # noqa: N818 - not an error
+    """Under way. Ask the same again at `until` (tenant's time); `reason` is shown to the administrator."""
+
+    def __init__(self, until: datetime, reason: str) -> None:
+        super().__init__(reason)
+        self.until, self.reason = until, reason
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who asks for what: the idempotency key's parts, and what a fault rule may look at."""
+
+    tenant_id: UUID
+    site_id: UUID
+    cloud_pc_id: UUID
+    run: int
+    attempt: int
+    step: str
+    user: str = ""
+    """userPrincipalName"""
+    policy: str = ""
+    """display name"""
+
+    def key(self, kind: Kind) -> str:
+        return idempotency_key(str(self.cloud_pc_id), self.run, self.attempt, self.step, kind)
+
+    def site_key(self, kind: Kind) -> str:
+        return shared_key(str(self.tenant_id), str(self.site_id), kind)
+
+
+@dataclass(frozen=True)
+class Made:
+    """An object of the outside world."""
+
+    external_id: str
+    """The provider's own identifier."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What people want to see of it, such as ``ipAddress``; JSON."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An entry of an inventory. `key` is empty for what Deskwright did not make."""
+
+    kind: str
+    key: str
+    external_id: str
+    name: str = ""
+    disabled: bool = False
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    computer_name: str
+    size: Size
+    image: str
+    """Gallery image id, or the device image's id."""
+    os_family: str
+    """windows | linux"""
+    model: str
+    """Shown as the machine's model: ``Cloud PC Enterprise 2vCPU/8GB/128GB`` (C2)."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Where a NIC goes: the tenant's own network of the site (`connection` None), or a customer's."""
+
+    connection_id: UUID | None = None
+    network: str = ""
+    subnet: str = ""
+
+
+@dataclass(frozen=True)
+class DomainJoin:
+    domain: str
+    organizational_unit: str
+    username: str
+    password: str = field(repr=False)
+
+
+class Compute(Protocol):
+    """Machines, disks and networks of one site."""
+
+    def allocate(self, call: Call, size: Size) -> Made:
+        """Reserve room. Raises capacityUnavailable, requestDisallowedByPolicy."""
+        ...
+
+    def create_vm(self, call: Call, spec: MachineSpec) -> dict[Kind, Made]:
+        """The VM and its disk, started. Raises NotYet, imageNotSupportedFail and its siblings."""
+        ...
+
+    def ensure_network(self, call: Call) -> dict[Kind, Made]:
+        """The tenant's own network and its security group at this site, made on first use."""
+        ...
+
+    def attach_nic(self, call: Call, vm_id: str, network: Network) -> Made:
+        """A new NIC with a new address (``details["ipAddress"]``). Raises noEnoughIpAddress."""
+        ...
+
+    def configure_guest(self, call: Call, vm_id: str, actions: tuple[Action, ...]) -> str:
+        """Do `actions` inside the guest, in order; returns what it printed. Doing them again is harmless."""
+        ...
+
+    def try_sign_in_path(self, call: Call, vm_id: str) -> str:
+        """Walk the path the user will take until it answers; returns what answered. Raises NotYet, endpointCheckFailed."""
+        ...
+
+    def release(self, kind: Kind, key: str) -> None:
+        """Delete the object with this key and free what it held."""
+        ...
+
+    def inventory(self) -> Iterator[Found]: ...
+
+    def has_room(self, size: Size, freed: Size | None = None) -> bool:
+        """Whether `size` would fit now, were `freed` given back first."""
+        ...
+
+    def free_addresses(self, network: Network) -> int: ...
+
+
+class Directory(Protocol):
+    """Devices and computer accounts, and where people's identity comes from."""
+
+    identity: str
+    """``entra`` or ``local``: how an Entra-joined Cloud PC's user signs in."""
+
+    def join_entra(self, call: Call, computer_name: str, vm_id: str, attributes: Mapping[str, str]) -> Made:
+        """A device object with `attributes` (model, enrollmentProfileName)."""
+        ...
+
+    def join_domain(self, call: Call, computer_name: str, vm_id: str, domain: DomainJoin) -> Made:
+        """A computer account in the OU, and the machine joined by it. Raises joinDomainFailed, scpMisconfigured."""
+        ...
+
+    def find_device(self, call: Call, computer_name: str, attributes: Mapping[str, str]) -> Made:
+        """The device object a joined computer gets by synchronisation. Raises NotYet until it is there."""
+        ...
+
+    def release(self, kind: Kind, key: str) -> None:
+        """Delete a device object; disable a computer account."""
+        ...
+
+    def inventory(self) -> Iterator[Found]: ...
+
+
+class Management(Protocol):
+    """Mobile device management."""
+
+    def enrol(self, call: Call, device_id: str, computer_name: str, attributes: Mapping[str, str]) -> Made:
+        """A managed device, enrolled as a device by a one-time token. Raises intuneEnrollFailed and its siblings."""
+        ...
+
+    def set_primary_user(self, call: Call, managed_device_id: str, user_principal_name: str) -> None:
+        """Raises userNotFound where the service does not know the user."""
+        ...
+
+    def release(self, kind: Kind, key: str) -> None: ...
+
+    def inventory(self) -> Iterator[Found]: ...
+
+
+class HealthProbe(Protocol):
+    """Looks at a network connection for one of the checks of `checks.table`; see there for what each means."""
+
+    def probe(self, check_id: str, connection: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        """(status, error code or None, detail). Raises NotYet while it is under way."""
+        ...
+
+
+@dataclass(frozen=True)
+class Providers:
+    """The providers that serve one site of one tenant."""
+
+    compute: Compute
+    directory: Directory
+    management: Management
+    health: HealthProbe
+
+    def of(self, provider: str) -> "Compute | Directory | Management":
+        chosen: Compute | Directory | Management = getattr(self, provider)
+        return chosen

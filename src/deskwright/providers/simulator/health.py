@@ -1,0 +1,64 @@
+"""What a simulated network connection's health checks find: nothing wrong, but for faults and the subnet's addresses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import text
+
+from deskwright.providers.contract import Network
+from deskwright.providers.simulator import faults
+from deskwright.providers.simulator.compute import SimulatedCompute
+from deskwright.providers.site import Site
+from deskwright.store.database import Database
+
+# These codes tell of something slow or optional, and leave the connection usable.
+_ONLY_WARNINGS = (
+    "azureAdDeviceSyncCheckLongSyncCircle",
+    "endpointConnectivityCheckLocaleUrlNotAllowListed",
+    "ssoCheckKerberosConfigurationError",
+    "udpConnectivityCheck",
+)
+
+_FAULT = text(
+    f"{faults.prelude(steps=''' 'health', 'health:' || :check ''')} SELECT code, code_delay FROM fault"  # noqa: S608
+)
+
+
+class SimulatedHealth:
+    """A fault with step ``health:<check id>``, or ``health`` for every check, makes it fail with the fault's code."""
+
+    def __init__(self, database: Database, site: Site) -> None:
+        self._database, self._site = database, site
+        self._compute = SimulatedCompute(database, site)
+
+    def probe(self, check_id: str, connection: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        """`connection`: a row of ``connections``; with ``demand``, addresses needed, fewer free ones are a warning."""
+        subject = f"health:{connection.get('id')}:{check_id}"
+        asked = {
+            "user": "",
+            "policy": "",
+            "attempt": 1,
+            "subject": subject,
+            "hybrid": False,
+            "check": check_id,
+        }
+        with self._database.world.connect() as world:
+            row = world.execute(_FAULT, {**asked, "tenant": self._site.tenant_id}).one()
+        if row.code:
+            if row.code_delay:
+                faults.delayed(self._database, self._site.tenant_id, subject, row.code, row.code_delay)
+            status = "warning" if row.code.startswith(_ONLY_WARNINGS) else "failed"
+            return status, row.code, "a simulated fault"
+        if check_id == "ipAddresses":
+            return self._addresses(connection)
+        return "passed", None, ""
+
+    def _addresses(self, connection: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        network = Network(connection.get("id"), connection.get("network") or "", connection.get("subnet") or "")
+        free, demand = self._compute.free_addresses(network), int(connection.get("demand") or 0)
+        detail = f"{free} free addresses in {network.subnet}"
+        if free == 0:
+            return "failed", "resourceAvailabilityCheckNoSubnetIP", detail
+        if free < demand:
+            return "warning", "resourceAvailabilityCheckNoSubnetIP", f"{detail}, {demand} may be needed"
+        return "passed", None, detail

@@ -1,0 +1,197 @@
+"""How a run, or one attempt of it, ends: each in one transaction under the run's lease."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from deskwright.domain.status import Status
+from deskwright.provision import records
+from deskwright.provision.context import Ground, RunFacts, World
+from deskwright.provision.ledger import schedule_release
+from deskwright.provision.records import Ending
+from deskwright.provision.sites import USABLE_HEALTH
+from deskwright.store.database import Database
+from deskwright.store.status import move
+from deskwright.store.touched import touch_users
+
+_END_RUN = text(
+    """
+    UPDATE runs SET state = :state, ended_at = tenant_now(tenant_id), error = CAST(:error AS jsonb)
+      FROM (SELECT wake_at FROM runs WHERE id = :run FOR NO KEY UPDATE) AS before
+     WHERE id = :run AND lease = :lease AND state = 'active' RETURNING before.wake_at
+    """
+)
+_SIGN_IN = text(
+    """
+    INSERT INTO sign_in_details (cloud_pc_id, tenant_id, portal_address, user_name, one_time_password)
+    VALUES (:cloud_pc, :tenant, :portal, :user, :password)
+    ON CONFLICT (cloud_pc_id) DO UPDATE SET portal_address = :portal, user_name = :user, one_time_password = :password,
+           presented_at = NULL
+    """
+)
+# A repair leaves the Cloud PC where it is; in grace, what it will return to is mended instead.
+_REPAIRED = text(
+    """
+    UPDATE cloud_pcs SET warnings = CAST(:warnings AS jsonb),
+           grace = CASE WHEN grace IS NULL THEN NULL ELSE grace || jsonb_build_object('was', CAST(:status AS text)) END
+     WHERE id = :cloud_pc RETURNING status
+    """
+)
+
+
+def succeed(
+    world: World,
+    run: RunFacts,
+    ground: Ground,
+    ended: Ending,
+    made: Mapping[str, Any],
+    warnings: Sequence[Mapping[str, Any]],
+    secret: str | None,
+) -> None:
+    """The last step has ended well: the Cloud PC is the user's."""
+    with world.database.begin() as connection:
+        records.end_step(connection, run, ended)
+        _end_run(connection, run, "succeeded", None)
+        if run.kind == "repair":
+            _repaired(connection, run, warnings)
+            return
+        move(
+            connection,
+            [run.cloud_pc_id],
+            Status.WARNINGS if warnings else Status.PROVISIONED,
+            why=f"run {run.number}",
+            warnings=list(warnings),
+            status_detail=None,
+            waiting_for=None,
+            device_name=made["computerName"],
+            ip_address=made["ipAddress"],
+            image_name=made["image"],
+            site_id=ground.site_id,
+            connection_id=ground.connection_id,
+            user_account_type=None,
+            provisioned_at=text("tenant_now(cloud_pcs.tenant_id)"),
+        )
+        details = {
+            "cloud_pc": run.cloud_pc_id,
+            "tenant": run.tenant_id,
+            "portal": world.settings.portal_address,
+            "user": made.get("localAccount") or run.user,
+            "password": world.secrets.encrypt(secret) if secret else None,
+        }
+        connection.execute(_SIGN_IN, details)
+
+
+def fail_attempt(database: Database, run: RunFacts, ended: Ending, again_at: datetime) -> None:
+    """The attempt has failed and another follows: its machine goes, its address is released later (V2, L2)."""
+    with database.begin() as connection:
+        records.end_step(connection, run, ended)
+        _release(connection, run, ended.attempt)
+        records.park(connection, run, again_at, f"attempt {ended.attempt + 1} of {run.settings.attempts}")
+
+
+def fail_run(
+    database: Database,
+    run: RunFacts,
+    ended: Ending | None,
+    code: str,
+    values: Mapping[str, Any],
+    *,
+    attempt: int,
+) -> None:
+    """The last attempt has failed: only retry or reprovision moves the Cloud PC now (V1)."""
+    with database.begin() as connection:
+        if ended:
+            records.end_step(connection, run, ended)
+        error = {"code": code, "values": dict(values)}
+        _end_run(connection, run, "failed", error)
+        if run.kind == "repair":
+            return
+        _release(connection, run, attempt)
+        move(
+            connection,
+            [run.cloud_pc_id],
+            Status.FAILED,
+            why=code,
+            status_detail=_plain(error),
+            waiting_for=None,
+        )
+
+
+def stop_run(database: Database, run: RunFacts, ended: Ending, code: str, values: Mapping[str, Any]) -> None:
+    """The ground is gone: what was made is cleaned up, and should it return, provisioning starts anew (V3)."""
+    with database.begin() as connection:
+        records.end_step(connection, run, ended)
+        error = {"code": code, "values": dict(values)}
+        _end_run(connection, run, "stopped", error)
+        move(connection, [run.cloud_pc_id], Status.DEPROVISIONING, why=code, status_detail=_plain(error))
+        schedule_release(connection, [run.cloud_pc_id], delay_seconds=run.settings.cleanUpDelayInHours * 3600)
+
+
+def wait_for_connection(database: Database, run: RunFacts, names: Sequence[str]) -> bool:
+    """V3: before C1 the Cloud PC waits until a connection of its policy is healthy. False where one just became so."""
+    with database.begin() as connection:
+        # Held until this commits: a check that ends meanwhile sees the waiting Cloud PC afterwards.
+        held = connection.execute(
+            text("SELECT health_status FROM connections WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR SHARE"),
+            {"ids": run.policy["connections"]},
+        ).scalars()
+        if any(health in USABLE_HEALTH for health in held):
+            return False
+        error = {"code": "canaryCheckUnpass", "values": {"connection": ", ".join(names), "user": run.user}}
+        _end_run(connection, run, "stopped", error)
+        move(
+            connection,
+            [run.cloud_pc_id],
+            Status.PENDING,
+            why="canaryCheckUnpass",
+            waiting_for="connection",
+            status_detail=_plain(error),
+        )
+    return True
+
+
+def _end_run(connection: Connection, run: RunFacts, state: str, error: Mapping[str, Any] | None) -> None:
+    values = {
+        "run": run.run_id,
+        "lease": run.lease,
+        "state": state,
+        "error": json.dumps(_plain(error)) if error else None,
+    }
+    row = connection.execute(_END_RUN, values).one_or_none()
+    if row is None:
+        raise records.LeaseLost(run.run_id)
+    if row.wake_at is not None:
+        # Something asked for this run while it was in its last step: look at the user again.
+        touch_users(connection, run.tenant_id, [run.user_id], {"actor": "deskwright", "activity": "a run ended"})
+
+
+def _release(connection: Connection, run: RunFacts, attempt: int) -> None:
+    schedule_release(
+        connection,
+        [run.cloud_pc_id],
+        delay_seconds=run.settings.cleanUpDelayInHours * 3600,
+        run=run.number,
+        attempt=attempt,
+        keep_machine=run.settings.keepFailedMachines,
+    )
+
+
+def _repaired(connection: Connection, run: RunFacts, warnings: Sequence[Mapping[str, Any]]) -> None:
+    redone = set(run.options["steps"])
+    before = connection.execute(
+        text("SELECT warnings FROM cloud_pcs WHERE id = :id FOR UPDATE"), {"id": run.cloud_pc_id}
+    ).scalar_one()
+    left = [w for w in before if w["step"] not in redone] + list(warnings)
+    status = Status.WARNINGS if left else Status.PROVISIONED
+    values = {"cloud_pc": run.cloud_pc_id, "warnings": json.dumps(left), "status": status}
+    now = connection.execute(_REPAIRED, values).scalar_one()
+    if now in (Status.PROVISIONED, Status.WARNINGS) and now != status:
+        move(connection, [run.cloud_pc_id], status, actor="deskwright", why="repair")
+
+
+def _plain(value: Any) -> Any:
+    """As JSON would give it back: the columns hold JSON, and values may hold ids and times."""
+    return json.loads(json.dumps(value, default=str))

