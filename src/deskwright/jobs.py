@@ -97,6 +97,16 @@ def waiting(connection: Connection) -> int:
     )
 
 
+def oldest_seconds(connection: Connection) -> float | None:
+    """For how long the oldest waiting job has waited; None where none waits."""
+    query = text(
+        "SELECT extract(epoch FROM now() - e.at) FROM procrastinate_jobs j "
+        "JOIN procrastinate_events e ON e.job_id = j.id WHERE j.status = 'todo' AND e.type = 'deferred' ORDER BY j.id LIMIT 1"
+    )
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else float(found)
+
+
 def workers_alive(connection: Connection, within_seconds: float) -> int:
     """How many workers gave a sign of life in that time."""
     query = text("SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :s)")
@@ -193,4 +203,4 @@ def _on(pool: ThreadPoolExecutor, task: Task) -> Callable[..., Any]:
     return run
 
 
-__all__ = ["Worker", "defer", "schema", "take_next", "take_over", "unattended", "waiting", "workers_alive"]
+__all__ = ["Worker", "defer", "oldest_seconds", "schema", "take_next", "take_over", "unattended", "waiting", "workers_alive"]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from deskwright import jobs
 from deskwright.provision.clean_up import clean_up
 from deskwright.provision.context import World
-from deskwright.provision.ledger import CLEAN_UP
+from deskwright.provision.ledger import CLEAN_UP, FILL_SEATS
 from deskwright.provision.run import PROVISION, carry
-from deskwright.reconcile import deadlines
+from deskwright.reconcile import deadlines, seats
 from deskwright.reconcile.entitlements import reconcile
 from deskwright.reconcile.grace import end_if_expired
 from deskwright.reconcile.health import check_connection
@@ -27,6 +27,7 @@ def tasks(world: World) -> Mapping[str, jobs.Task]:
     """Every kind of job and what does it."""
     return {
         RECONCILE: lambda tenant: reconcile(world.database, tenant),
+        FILL_SEATS: lambda plan: seats.fill(world.database, plan),
         PROVISION: lambda run: carry(world, run),
         CLEAN_UP: lambda cloud_pc: clean_up(world, cloud_pc),
         deadlines.END_GRACE: lambda cloud_pc: end_if_expired(world.database, cloud_pc),

@@ -1,6 +1,13 @@
 """The command tree."""
 
+import sys
+from importlib.util import find_spec
+from typing import Annotated
+
 import typer
+
+from deskwright import __version__
+from deskwright.cli import cloud_pc_commands, service_commands
 
 app = typer.Typer(
     name="deskwright",
@@ -11,6 +18,38 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deskwright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def deskwright(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Cloud PCs on machines you own: assign a licence, a Cloud PC appears."""
+
+
+if find_spec("deskwright.cli.document_commands"):
+    from deskwright.cli import document_commands
+
+    for command in (document_commands.plan, document_commands.apply, document_commands.export):
+        app.command(rich_help_panel="Tenant")(command)
+cloud_pc_commands.register(app)
+if find_spec("deskwright.cli.objects"):
+    from deskwright.cli import objects
+
+    objects.register(app)
+service_commands.register(app)
+
+
 def main() -> None:
     """Entry point of the `deskwright` command."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a mark shows a question mark instead of a stack trace.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     app()

@@ -269,7 +269,7 @@ def _table(rows: Sequence[Row], width: int) -> Table:
     wide, wider = width >= 100, width >= 130
     domains = {r["userPrincipalName"].rpartition("@")[2] for r in rows}
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("", width=1)
+    table.add_column("", width=2)  # some marks are two cells wide
     table.add_column("User", width=28 if wider else 20 if wide else 15, no_wrap=True, overflow="ellipsis")
     table.add_column("Plan", width=9, no_wrap=True, overflow="ellipsis")
     if wide:

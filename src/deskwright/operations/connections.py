@@ -1,4 +1,4 @@
-"""Network connections: the customer's networks that Cloud PCs are put into. Their health is checked by reconcile.health."""
+"""Network connections: the customer's networks that Cloud PCs are put into. reconcile.health checks them."""
 
 import ipaddress
 import re
@@ -12,9 +12,9 @@ from deskwright.domain.rules import Refused
 from deskwright.operations import named, sites
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item, Noun
-from deskwright.provision.sites import load_site
 from deskwright.providers.contract import Network
 from deskwright.providers.registry import providers_for
+from deskwright.provision.sites import load_site
 from deskwright.store.audit import event
 from deskwright.store.database import Database
 from deskwright.store.secrets import Secrets
@@ -70,6 +70,13 @@ _USES = text(
     """
 )
 
+_FORGET = text(
+    """
+    UPDATE cloud_pcs SET connection_id = NULL
+     WHERE tenant_id = :tenant AND connection_id = :id AND status = 'gone'
+    """
+)
+
 
 def create(
     database: Database,
@@ -91,8 +98,9 @@ def create(
     confirmed: bool = False,
 ) -> Item:
     """Add a connection; its first check is due at once, until it has ended its health is pending."""
+    name = named.check_name("displayName", display_name)
     values = {
-        "display_name": named.check_name("displayName", display_name),
+        "display_name": name,
         "connection_type": connection_type,
         "network": named.check_name("network", network),
         "subnet": named.check_name("subnet", subnet),
@@ -104,7 +112,7 @@ def create(
     }
     _check(values, has_password=bool(ad_domain_password))
     with change(database, tenant, actor, confirmed=confirmed) as opened:
-        named.refuse_taken(opened.connection, tenant, CONNECTION, values["display_name"])
+        named.refuse_taken(opened.connection, tenant, CONNECTION, name)
         row = named.create(
             opened,
             CONNECTION,
@@ -200,10 +208,11 @@ def delete(database: Database, tenant: TenantRef, actor: str, connection: str, *
     """E9: only while no policy and no Cloud PC uses it."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, CONNECTION, connection)
-        _refuse_in_use(opened, row, "onPremisesConnection", row.display_name, "can be deleted only while nothing uses it")
+        _refuse_in_use(
+            opened, row, "onPremisesConnection", row.display_name, "can be deleted only while nothing uses it"
+        )
         # Of a Cloud PC that is gone only the timeline is left, and that keeps its own words.
-        gone = "UPDATE cloud_pcs SET connection_id = NULL WHERE tenant_id = :tenant AND connection_id = :id AND status = 'gone'"
-        opened.connection.execute(text(gone), {"tenant": tenant.id, "id": row.id})
+        opened.connection.execute(_FORGET, {"tenant": tenant.id, "id": row.id})
         named.remove(opened, CONNECTION, row)
         return _present(row)
 
@@ -285,7 +294,7 @@ def _check(values: Any, *, has_password: bool) -> None:
         raise Refused("connectionType", kind, f"must be one of: {', '.join(TYPES)}")
     _check_subnet(values["subnet"])
     if kind != HYBRID:
-        for column, field in {**_AD}.items():
+        for column, field in _AD.items():
             if values[column]:
                 raise Refused(field, values[column], f"belongs to connections of type {HYBRID} only")
         if has_password:
@@ -295,7 +304,9 @@ def _check(values: Any, *, has_password: bool) -> None:
     if not _DNS_NAME.fullmatch(domain):
         raise Refused("adDomainName", domain, "must be the domain's full DNS name, such as corp.contoso.com")
     if unit and not _DISTINGUISHED_NAME.fullmatch(unit):
-        raise Refused("organizationalUnit", unit, "must be a distinguished name, such as OU=CloudPCs,DC=corp,DC=contoso,DC=com")
+        raise Refused(
+            "organizationalUnit", unit, "must be a distinguished name, such as OU=CloudPCs,DC=corp,DC=contoso,DC=com"
+        )
     if not _UPN.fullmatch(account):
         raise Refused("adDomainUsername", account, "must be the join account's UPN, such as joiner@corp.contoso.com")
     if not has_password:

@@ -60,6 +60,12 @@ def explain_user(connection: Connection, tenant: TenantRef, upn: str) -> dict[st
     }
 
 
+def changes_waiting(connection: Connection, tenant: TenantRef, upn: str) -> bool:
+    """Whether a change of the user has not been looked at yet."""
+    user = connection.execute(_USER, {"tenant": tenant.id, "name": upn}).one_or_none()
+    return user is not None and bool(connection.execute(_TOUCHED, {"tenant": tenant.id, "user": user.id}).scalar_one())
+
+
 def _verdict(connection: Connection, v: Verdict, plan: Row[Any], row: Mapping[str, Any] | None) -> dict[str, Any]:
     what, at = _next(connection, v, plan, row)
     return {

@@ -48,7 +48,9 @@ _ADD = text(
     """
 )
 _REMOVE = text(
-    "DELETE FROM memberships WHERE tenant_id = :tenant AND group_id = :group AND user_id = ANY(:users) RETURNING user_id"
+    """
+    DELETE FROM memberships WHERE tenant_id = :tenant AND group_id = :group AND user_id = ANY(:users) RETURNING user_id
+    """
 )
 _MEMBER_NAMES = text(
     """
@@ -190,6 +192,6 @@ def _write(
     if names:
         before, after = ({"members": names}, None) if verb == "removed" else (None, {"members": names})
         opened.audit(activity, "group", [event(group.id, group.display_name, before, after)])
-        chosen = f"SELECT unnest(CAST(:users AS uuid[])) WHERE {_MATTERS}"  # noqa: S608 - constants
+        chosen = f"SELECT unnest(CAST(:users AS uuid[])) WHERE {_MATTERS}"
         opened.touch(chosen, happened, group.display_name, users=[p.id for p in people], group=group.id)
     return names

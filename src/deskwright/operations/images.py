@@ -41,7 +41,8 @@ IMAGE = Noun("deviceImage", "device image", device_images, "displayName", "displ
 _USES = text(
     """
     SELECT ARRAY(SELECT p.display_name FROM policies p
-                  WHERE p.tenant_id = i.tenant_id AND p.image_type = 'custom' AND lower(p.device_image) = lower(i.display_name)
+                  WHERE p.tenant_id = i.tenant_id AND p.image_type = 'custom'
+                    AND lower(p.device_image) = lower(i.display_name)
                     AND NOT EXISTS (SELECT 1 FROM device_images o
                                      WHERE o.tenant_id = i.tenant_id AND lower(o.display_name) = lower(i.display_name)
                                        AND o.site_id = i.site_id AND o.id <> i.id AND o.status = 'ready')
@@ -155,9 +156,7 @@ def list_gallery(database: Database, tenant: TenantRef) -> list[Item]:
     ]
 
 
-def _one(
-    connection: Connection, tenant: TenantRef, image: str, version: str | None, region: str | None
-) -> "Row[Any]":
+def _one(connection: Connection, tenant: TenantRef, image: str, version: str | None, region: str | None) -> "Row[Any]":
     """The image with that id, or that name where name, version and region leave only one."""
     c = device_images.c
     query = select(device_images).where(IMAGE.of(tenant))
@@ -177,7 +176,9 @@ def _one(
     if len(rows) > 1:
         names = _site_names(connection, tenant)
         there = ", ".join(f"{r.version} at {names[r.site_id]}" for r in rows)
-        raise Refused("deviceImage", image, f"names several: {there}", remedy="Say which by id, or by version and region")
+        raise Refused(
+            "deviceImage", image, f"names several: {there}", remedy="Say which by id, or by version and region"
+        )
     return rows[0]
 
 
@@ -204,7 +205,12 @@ def _from_source(
         }
     family = _check_family(os_family or "linux")
     # 64 GB: what an image's disk usually is, `reference/windows-365-facts.md` section 1.
-    return {"source": {kind: where}, "operating_system": operating_system, "os_family": family, "disk_gb": size_in_gb or 64}
+    return {
+        "source": {kind: where},
+        "operating_system": operating_system,
+        "os_family": family,
+        "disk_gb": size_in_gb or 64,
+    }
 
 
 def _check_family(family: str) -> str:

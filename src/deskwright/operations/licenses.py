@@ -40,30 +40,35 @@ PLAN = Noun("servicePlan", "service plan", service_plans, "displayName", "displa
 _HOLDERS = """
     SELECT u.id FROM users u WHERE u.deleted_at IS NULL AND u.id IN (
       SELECT user_id FROM license_users WHERE plan_id = :plan
-      UNION SELECT m.user_id FROM license_groups l JOIN memberships m ON m.group_id = l.group_id WHERE l.plan_id = :plan)
+      UNION
+      SELECT m.user_id FROM license_groups l JOIN memberships m ON m.group_id = l.group_id WHERE l.plan_id = :plan)
 """
-_CONSUMED = text(f"SELECT count(*) FROM ({_HOLDERS}) holders")  # noqa: S608 - constants
-_NEWCOMERS = text(
-    f"SELECT count(*) FROM unnest(CAST(:users AS uuid[])) wanted WHERE wanted NOT IN ({_HOLDERS})"  # noqa: S608
-)
+_CONSUMED = text(f"SELECT count(*) FROM ({_HOLDERS}) holders")
+_NEWCOMERS = text(f"SELECT count(*) FROM unnest(CAST(:users AS uuid[])) wanted WHERE wanted NOT IN ({_HOLDERS})")
 _ASSIGN = {
     "user": text(
         """
         INSERT INTO license_users (plan_id, user_id, tenant_id)
-        SELECT :plan, wanted, :tenant FROM unnest(CAST(:ids AS uuid[])) AS wanted ON CONFLICT DO NOTHING RETURNING user_id
+        SELECT :plan, wanted, :tenant FROM unnest(CAST(:ids AS uuid[])) AS wanted
+        ON CONFLICT DO NOTHING RETURNING user_id
         """
     ),
     "group": text(
         """
         INSERT INTO license_groups (plan_id, group_id, tenant_id)
-        SELECT :plan, wanted, :tenant FROM unnest(CAST(:ids AS uuid[])) AS wanted ON CONFLICT DO NOTHING RETURNING group_id
+        SELECT :plan, wanted, :tenant FROM unnest(CAST(:ids AS uuid[])) AS wanted
+        ON CONFLICT DO NOTHING RETURNING group_id
         """
     ),
 }
 _REMOVE = {
-    "user": text("DELETE FROM license_users WHERE tenant_id = :tenant AND plan_id = :plan AND user_id = ANY(:ids) RETURNING user_id"),
+    "user": text(
+        "DELETE FROM license_users WHERE tenant_id = :tenant AND plan_id = :plan AND user_id = ANY(:ids) "
+        "RETURNING user_id"
+    ),
     "group": text(
-        "DELETE FROM license_groups WHERE tenant_id = :tenant AND plan_id = :plan AND group_id = ANY(:ids) RETURNING group_id"
+        "DELETE FROM license_groups WHERE tenant_id = :tenant AND plan_id = :plan AND group_id = ANY(:ids) "
+        "RETURNING group_id"
     ),
 }
 _USES = text(
@@ -140,7 +145,9 @@ def delete_plan(database: Database, tenant: TenantRef, actor: str, plan: str, *,
         if uses.history:
             what = "Cloud PCs of it exist" if uses.live else "the timelines of former Cloud PCs refer to it"
             remedy = "Set its seats to 0 instead"
-            raise Refused("servicePlan", row.display_name, f"cannot be deleted: {what}", code="notAllowed", remedy=remedy)
+            raise Refused(
+                "servicePlan", row.display_name, f"cannot be deleted: {what}", code="notAllowed", remedy=remedy
+            )
         named.remove(opened, PLAN, row)
         return _present(row)
 
@@ -215,9 +222,7 @@ def list_(database: Database, tenant: TenantRef, after: str | None = None, limit
         ]
 
 
-def holders(
-    database: Database, tenant: TenantRef, plan: str, after: str | None = None, limit: int = 100
-) -> list[Item]:
+def holders(database: Database, tenant: TenantRef, plan: str, after: str | None = None, limit: int = 100) -> list[Item]:
     """The people who hold the licence directly."""
     with database.single.connect() as connection:
         row = named.one(connection, tenant, PLAN, plan)

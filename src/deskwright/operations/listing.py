@@ -56,6 +56,13 @@ _UNSETTLED = text(
                   WHERE pc.policy_id = c.policy_id AND (k.checking OR k.health_status = 'pending')))))))
     """
 )
+_PASSWORDS = text(
+    """
+    SELECT u.user_principal_name, c.device_name, d.user_name FROM sign_in_details d
+      JOIN cloud_pcs c ON c.id = d.cloud_pc_id JOIN users u ON u.id = c.user_id
+     WHERE d.tenant_id = :tenant AND d.one_time_password IS NOT NULL ORDER BY lower(u.user_principal_name)
+    """
+)
 _LEDGER = text(
     """
     SELECT * FROM (
@@ -118,6 +125,14 @@ def counts(connection: Connection, tenant: TenantRef) -> dict[str, int]:
 def unsettled(connection: Connection, tenant: TenantRef) -> int:
     """How much is still under way by itself: touched users, runs, Cloud PCs about to start. Zero: all have settled."""
     return int(connection.execute(_UNSETTLED, {"tenant": tenant.id}).scalar_one())
+
+
+def one_time_passwords(connection: Connection, tenant: TenantRef) -> list[dict[str, Any]]:
+    """The Cloud PCs whose one-time password has not been presented yet."""
+    return [
+        {"userPrincipalName": row.user_principal_name, "reference": row.device_name, "userName": row.user_name}
+        for row in connection.execute(_PASSWORDS, {"tenant": tenant.id})
+    ]
 
 
 def ledger(

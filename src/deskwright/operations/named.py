@@ -17,6 +17,7 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
+    TextClause,
     Uuid,
     and_,
     cast,
@@ -100,9 +101,7 @@ def one(connection: Connection, tenant: TenantRef, noun: Noun, name: str | UUID)
     return row
 
 
-def several(
-    connection: Connection, tenant: TenantRef, noun: Noun, names: Sequence[str | UUID]
-) -> "list[Row[Any]]":
+def several(connection: Connection, tenant: TenantRef, noun: Noun, names: Sequence[str | UUID]) -> "list[Row[Any]]":
     """Each of `names` once, in that order; NotFound names the first that does not exist. Two queries, however many."""
     found: dict[str, Row[Any]] = {}
     by_id = {str(name): key for name in names if (key := as_id(name)) is not None}
@@ -125,16 +124,12 @@ def several(
     return list(ordered.values())
 
 
-def refuse_taken(
-    connection: Connection, tenant: TenantRef, noun: Noun, name: str, besides: UUID | None = None
-) -> None:
+def refuse_taken(connection: Connection, tenant: TenantRef, noun: Noun, name: str, besides: UUID | None = None) -> None:
     """Names are unique in a tenant, also where only the case differs: else a name would not say which is meant."""
     same = noun.of(tenant), func.lower(noun.name) == func.lower(name)
     other = connection.execute(select(noun.table.c.id).where(*same, noun.table.c.id.is_distinct_from(besides))).first()
     if other is not None:
-        raise Refused(
-            noun.field, name, f"this tenant already has a {noun.word} of that name", code="nameAlreadyExists"
-        )
+        raise Refused(noun.field, name, f"this tenant already has a {noun.word} of that name", code="nameAlreadyExists")
 
 
 def check_name(field: str, value: str, *, longest: int = 256) -> str:
@@ -160,7 +155,7 @@ def page(
     noun: Noun,
     after: str | None,
     limit: int,
-    *conditions: "ColumnElement[bool]",
+    *conditions: "ColumnElement[bool] | TextClause",
 ) -> "list[Row[Any]]":
     """The next `limit` (at most LARGEST_PAGE) objects in the order of their names."""
     key = func.lower(noun.name), noun.table.c.id

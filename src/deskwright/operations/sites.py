@@ -59,18 +59,20 @@ def create(
     confirmed: bool = False,
 ) -> Item:
     """Add a site. Its region is its name where none is given. Providers are simulated unless said otherwise."""
-    values = {
-        "name": named.check_name("name", name, longest=64),
-        "region": named.check_name("region", region or name, longest=64),
+    name = named.check_name("name", name, longest=64)
+    region = named.check_name("region", region or name, longest=64)
+    values: dict[str, Any] = {
+        "name": name,
+        "region": region,
         "region_group": check_region_group(region_group),
         "compute": dict(compute or SIMULATED),
         "directory": dict(directory or SIMULATED),
         "management": dict(management or SIMULATED),
     }
-    _refuse_region_elsewhere(values["region"], region_group)
+    _refuse_region_elsewhere(region, region_group)
     check_providers(database, tenant, values)
     with change(database, tenant, actor, confirmed=confirmed) as opened:
-        named.refuse_taken(opened.connection, tenant, SITE, values["name"])
+        named.refuse_taken(opened.connection, tenant, SITE, name)
         return _present(named.create(opened, SITE, **values))
 
 
@@ -95,7 +97,9 @@ def set_(
         kinds = [k for k, v in values.items() if v.get("kind") != row._mapping[k].get("kind")]
         if kinds and opened.connection.execute(_USES, {"tenant": tenant.id, "site": row.id}).one().history:
             rule = "cannot change: Cloud PCs were made at this site, and only that provider can clean up after them"
-            raise Refused(f"{kinds[0]}.kind", values[kinds[0]].get("kind"), rule, code="notAllowed", remedy="Make another site")
+            raise Refused(
+                f"{kinds[0]}.kind", values[kinds[0]].get("kind"), rule, code="notAllowed", remedy="Make another site"
+            )
         if name is not None:
             name = named.check_name("name", name, longest=64)
             named.refuse_taken(opened.connection, tenant, SITE, name, besides=row.id)
@@ -135,7 +139,11 @@ def in_region(connection: Connection, tenant: TenantRef, region: str) -> "Row[An
     if len(found) == 1:
         return found[0]
     several = ", ".join(sorted(r.name for r in found))
-    rule = f"several sites are there, name one of: {several}" if found else "this tenant has no site of that name or region"
+    rule = (
+        f"several sites are there, name one of: {several}"
+        if found
+        else "this tenant has no site of that name or region"
+    )
     remedy = "deskwright site list shows those there are"
     raise Refused("region", region, rule, code="regionNotSupported", remedy=remedy)
 

@@ -56,7 +56,9 @@ def create(
     values = {"name": name, "settings": _check_settings(settings or {}), "speed": _check_speed(speed), "seed": seed}
     with database.begin() as connection:
         # Two that create the same name at once: the second waits here, and is then refused.
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('deskwright tenant ' || lower(:name)))"), {"name": name})
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(hashtext('deskwright tenant ' || lower(:name)))"), {"name": name}
+        )
         if connection.execute(select(tenants.c.id).where(func.lower(tenants.c.name) == name.lower())).first():
             raise Refused("name", name, "there is already a tenant of that name", code="nameAlreadyExists")
         # The first inventory is due at once; each sets the time of the next.
@@ -147,9 +149,7 @@ def show_clock(database: Database, tenant: TenantRef) -> Item:
     return {"now": row.now, "clockOffsetInSeconds": row.clock_offset}
 
 
-def advance_clock(
-    database: Database, tenant: TenantRef, actor: str, by: timedelta, *, confirmed: bool = False
-) -> Item:
+def advance_clock(database: Database, tenant: TenantRef, actor: str, by: timedelta, *, confirmed: bool = False) -> Item:
     """Move the tenant's time forward: whatever was due until then becomes due now.
 
     Where a site is not simulated it wants a confirmation: real machines are deleted when their grace is over.

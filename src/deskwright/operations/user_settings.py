@@ -5,6 +5,7 @@ A change takes effect at the next sign-in or by repair, so nobody is touched by 
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
@@ -36,7 +37,9 @@ def _present(row: "Row[Any]") -> Item:
     }
 
 
-USER_SETTING = Noun("userSetting", "user setting", user_settings, "displayName", "display_name", _present, "user-setting")
+USER_SETTING = Noun(
+    "userSetting", "user setting", user_settings, "displayName", "display_name", _present, "user-setting"
+)
 
 _ASSIGNED = text(
     """
@@ -51,7 +54,10 @@ _ADD = text(
     """
 )
 _REMOVE = text(
-    "DELETE FROM user_setting_assignments WHERE tenant_id = :tenant AND setting_id = :setting AND group_id = ANY(:groups)"
+    """
+    DELETE FROM user_setting_assignments
+     WHERE tenant_id = :tenant AND setting_id = :setting AND group_id = ANY(:groups)
+    """
 )
 
 
@@ -113,7 +119,9 @@ def set_(
             local_admin_enabled=local_admin_enabled,
             reset_enabled=reset_enabled,
             restore_enabled=restore_enabled,
-            restore_frequency_hours=None if restore_frequency_hours is None else _check_frequency(restore_frequency_hours),
+            restore_frequency_hours=None
+            if restore_frequency_hours is None
+            else _check_frequency(restore_frequency_hours),
         )
         return _with_groups(opened.connection, tenant, [after])[0]
 
@@ -158,7 +166,7 @@ def _with_groups(connection: Connection, tenant: TenantRef, rows: "list[Row[Any]
 def _replace(opened: Change, row: "Row[Any]", groups: Sequence[str]) -> None:
     wanted = named.several(opened.connection, opened.tenant, GROUP, groups)
     before = _with_groups(opened.connection, opened.tenant, [row])[0]["assignments"]
-    had, want = {a["groupId"] for a in before}, {str(g.id) for g in wanted}
+    had, want = {UUID(a["groupId"]) for a in before}, {g.id for g in wanted}
     if had == want:
         return
     of = {"tenant": opened.tenant.id, "setting": row.id}
@@ -171,5 +179,7 @@ def _replace(opened: Change, row: "Row[Any]", groups: Sequence[str]) -> None:
 
 def _check_frequency(hours: int) -> int:
     if hours not in FREQUENCIES:
-        raise Refused("restorePointSetting.frequencyInHours", hours, f"must be one of: {', '.join(map(str, FREQUENCIES))}")
+        raise Refused(
+            "restorePointSetting.frequencyInHours", hours, f"must be one of: {', '.join(map(str, FREQUENCIES))}"
+        )
     return hours

@@ -32,7 +32,14 @@ USER = Noun(
     "user", "user", users, "userPrincipalName", "user_principal_name", _present, "user", users.c.deleted_at.is_(None)
 )
 _DELETED = Noun(
-    "user", "deleted user", users, "userPrincipalName", "user_principal_name", _present, "user", users.c.deleted_at.is_not(None)
+    "user",
+    "deleted user",
+    users,
+    "userPrincipalName",
+    "user_principal_name",
+    _present,
+    "user",
+    users.c.deleted_at.is_not(None),
 )
 
 _GROUPS = text(
@@ -43,7 +50,8 @@ _GROUPS = text(
 )
 _LICENCES = text(
     """
-    SELECT p.id AS "servicePlanId", p.display_name AS "servicePlanName", bool_or(held.via IS NULL) AS "assignedDirectly",
+    SELECT p.id AS "servicePlanId", p.display_name AS "servicePlanName",
+           bool_or(held.via IS NULL) AS "assignedDirectly",
            array_agg(held.via ORDER BY held.via) FILTER (WHERE held.via IS NOT NULL) AS "assignedByGroups"
       FROM (SELECT plan_id, NULL AS via FROM license_users WHERE user_id = :user
             UNION ALL
@@ -81,7 +89,9 @@ def create(
         "user_principal_name": upn,
         "display_name": named.check_name("displayName", display_name or upn.split("@", maxsplit=1)[0]),
         "account_enabled": account_enabled,
-        "on_premises_user_principal_name": _check_upn("onPremisesUserPrincipalName", on_premises) if on_premises else None,
+        "on_premises_user_principal_name": _check_upn("onPremisesUserPrincipalName", on_premises)
+        if on_premises
+        else None,
     }
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         named.refuse_taken(opened.connection, tenant, USER, upn)
@@ -164,7 +174,7 @@ def show(database: Database, tenant: TenantRef, user: str) -> Item:
 
 
 def _mark(opened: Change, row: "Row[Any]", deleted_at: str, activity: str, happened: str) -> Item:
-    query = f"UPDATE users SET deleted_at = {deleted_at} WHERE id = :user AND tenant_id = :tenant RETURNING *"  # noqa: S608
+    query = f"UPDATE users SET deleted_at = {deleted_at} WHERE id = :user AND tenant_id = :tenant RETURNING *"
     after = opened.connection.execute(text(query), {"user": row.id, "tenant": opened.tenant.id}).one()
     before, now = _present(row), _present(after)
     opened.audit(activity, "user", [event(row.id, row.user_principal_name, before, now)])

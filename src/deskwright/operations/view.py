@@ -5,8 +5,19 @@ the verdicts on a user (explain), `ledger` what exists outside by our doing and 
 `reveal_sign_in` changes anything: a one-time password is shown once.
 """
 
-from deskwright.operations.explanation import explain_user
-from deskwright.operations.listing import cloud_pcs, counts, ledger, unsettled, waiting_text
+from deskwright.operations.explanation import changes_waiting, explain_user
+from deskwright.operations.listing import cloud_pcs, counts, ledger, one_time_passwords, unsettled, waiting_text
 from deskwright.operations.timeline import reveal_sign_in, timeline
 
-__all__ = ["cloud_pcs", "counts", "explain_user", "ledger", "reveal_sign_in", "timeline", "unsettled", "waiting_text"]
+__all__ = [
+    "changes_waiting",
+    "cloud_pcs",
+    "counts",
+    "explain_user",
+    "ledger",
+    "one_time_passwords",
+    "reveal_sign_in",
+    "timeline",
+    "unsettled",
+    "waiting_text",
+]

@@ -5,12 +5,13 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from deskwright import jobs
 from deskwright.domain.resources import RESOURCES, Kind
 from deskwright.domain.status import Status
 from deskwright.providers.contract import ProviderError
 from deskwright.providers.registry import providers_for
 from deskwright.provision.context import World
-from deskwright.provision.ledger import AT_ONCE
+from deskwright.provision.ledger import AT_ONCE, FILL_PRIORITY, FILL_SEATS
 from deskwright.provision.sites import load_site
 from deskwright.store.status import move
 from deskwright.store.touched import touch_users
@@ -63,7 +64,8 @@ def clean_up(world: World, cloud_pc: UUID) -> None:
             waiting_for=None,
         )
         connection.execute(text("DELETE FROM sign_in_details WHERE cloud_pc_id = :id"), {"id": cloud_pc})
-        # A policy may reach the pair now (E8), and the seat is free for the next in the queue (E6).
+        jobs.defer(connection, FILL_SEATS, [row.plan_id], priority=FILL_PRIORITY)
+        # A policy may reach the pair now (E8).
         touch_users(connection, row.tenant_id, [row.user_id], {"actor": "deskwright", "activity": "Cloud PC is gone"})
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from deskwright import jobs
 from deskwright.domain.status import Status
 from deskwright.provision import records
 from deskwright.provision.context import Ground, RunFacts, World
-from deskwright.provision.ledger import schedule_release
+from deskwright.provision.ledger import FILL_PRIORITY, FILL_SEATS, schedule_release
 from deskwright.provision.records import Ending
 from deskwright.provision.sites import USABLE_HEALTH
 from deskwright.store.database import Database
@@ -150,6 +151,7 @@ def wait_for_connection(database: Database, run: RunFacts, names: Sequence[str])
             waiting_for="connection",
             status_detail=_plain(error),
         )
+        jobs.defer(connection, FILL_SEATS, [run.plan_id], priority=FILL_PRIORITY)
     return True
 
 

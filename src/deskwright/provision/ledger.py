@@ -11,6 +11,9 @@ from deskwright.domain.resources import RESOURCES, Kind, Release
 from deskwright.provision.context import Done, StepContext
 
 CLEAN_UP = "clean_up"
+FILL_SEATS = "fill_seats"
+"""Job, for a service plan: a seat has become free, the next in the queue may have it (E6)."""
+FILL_PRIORITY = 20
 # Freeing what is scarce goes before starting something new.
 _PRIORITY = 10
 

@@ -69,6 +69,9 @@ _GRACE = text(
       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (id uuid, lost jsonb, cause jsonb, was text) WHERE c.id = n.id
     """
 )
+_LOOK_AGAIN = text(
+    "UPDATE cloud_pcs SET waiting_for = 'start' WHERE id = ANY(:ids) AND status = 'pendingProvision' AND waiting_for = 'connection'"
+)
 _STOP = text(
     """
     UPDATE runs SET wake_at = tenant_now(tenant_id), wake_reason = 'entitlement changed'
@@ -111,8 +114,8 @@ def _act(
     by_action: dict[Action, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
         by_action[verdict.action].append(verdict)
-    by_action.pop(Action.NOTHING, None)
-    if not by_action:
+    still = [v for v in by_action.pop(Action.NOTHING, []) if v.status is Status.PENDING]
+    if not by_action and not still:
         return
     settings = TenantSettings(
         **connection.execute(text("SELECT settings FROM tenants WHERE id = :tenant"), {"tenant": tenant}).scalar_one()
@@ -127,7 +130,10 @@ def _act(
     _enter_grace(connection, by_action[Action.ENTER_GRACE], causes, settings)
     _leave_grace(connection, by_action[Action.LEAVE_GRACE])
 
-    due = {v.plan_id for a in (Action.CREATE, Action.QUEUE, Action.AIM, Action.REMOVE) for v in by_action[a]}
+    # Somebody touched a waiting one: its plan may have more seats, its policy another network.
+    connection.execute(_LOOK_AGAIN, {"ids": _ids(still)})
+    moved = (v for a in (Action.CREATE, Action.QUEUE, Action.AIM, Action.REMOVE) for v in by_action[a])
+    due = {v.plan_id for v in (*still, *moved)}
     seats.start_waiting(connection, tenant, due)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from deskwright import jobs
 from deskwright.domain.status import Status
 from deskwright.provision.run import PROVISION
+from deskwright.store.database import Database
 from deskwright.store.status import move
 
 _PLANS = text(
@@ -76,6 +77,14 @@ def start_waiting(connection: Connection, tenant: UUID, plans: Iterable[UUID]) -
         connection.execute(_QUEUE_UP, {"plan": plan.id})
 
 
+def fill(database: Database, plan: UUID) -> None:
+    """The job of a freed seat."""
+    with database.begin() as connection:
+        tenant = connection.execute(text("SELECT tenant_id FROM service_plans WHERE id = :id"), {"id": plan}).scalar_one_or_none()
+        if tenant is not None:
+            start_waiting(connection, tenant, [plan])
+
+
 def start_runs(
     connection: Connection,
     cloud_pcs: list[UUID],
@@ -105,4 +114,4 @@ def connection_is_healthy(connection: Connection, tenant: UUID, network_connecti
     start_waiting(connection, tenant, plans)
 
 
-__all__ = ["connection_is_healthy", "defer_runs", "start_runs", "start_waiting"]
+__all__ = ["connection_is_healthy", "defer_runs", "fill", "start_runs", "start_waiting"]

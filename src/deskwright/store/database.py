@@ -50,7 +50,7 @@ class Database:
             max_overflow=self.pool_size,
             pool_timeout=60,
             isolation_level="AUTOCOMMIT",
-            connect_args={"options": "-c synchronous_commit=off"},
+            connect_args={"options": "-c synchronous_commit=off -c plan_cache_mode=force_generic_plan"},
         )
 
     @contextmanager

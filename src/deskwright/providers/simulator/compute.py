@@ -49,7 +49,7 @@ _USED = text(
 _ADDRESSES_LEFT = """NOT EXISTS (
   SELECT FROM simulator.pools full_one
    WHERE full_one.tenant_id = :tenant AND full_one.pool = :pool AND full_one.used >= full_one.size)"""
-_ATTACH = text(
+_ATTACH = faults.statement(
     f"""
     {faults.prelude()},
     existing AS MATERIALIZED (SELECT o.* FROM simulator.objects o WHERE o.tenant_id = :tenant AND o.key = :key),
@@ -89,12 +89,12 @@ _POOL = text("SELECT size - used FROM simulator.pools WHERE tenant_id = :tenant 
 
 # A machine's operation is begun once; its actions are those last asked for (a one-time password is a new one each
 # time), and count from when it is finished.
-_INSIDE = text(
+_INSIDE = faults.statement(
     f"""
     {faults.prelude()},
     machine AS MATERIALIZED (
       SELECT o.data FROM simulator.objects o
-       WHERE o.external_id = :vm AND o.tenant_id = :tenant AND o.kind = 'vm'
+       WHERE o.external_id = :vm AND {faults.OURS} AND o.kind = 'vm'
     ),
     existing AS MATERIALIZED (
       SELECT o.ready_at FROM simulator.operations o

@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from sqlalchemy import text
-
 from deskwright.domain.resources import Kind
 from deskwright.domain.rules import Refused
 from deskwright.providers.contract import Call, DomainJoin, Found, Made, NotYet, ProviderError
@@ -16,7 +14,7 @@ from deskwright.store.database import Database
 
 _IDENTITIES = ("entra", "local")
 
-_FIND = text(
+_FIND = faults.statement(
     f"""
     {faults.prelude()},
     found AS MATERIALIZED (

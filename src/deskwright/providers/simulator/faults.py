@@ -18,11 +18,21 @@ Step ``release`` makes the clean-up fail; ``health``, or ``health:`` and a check
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 
 from deskwright.domain.resources import Kind
 from deskwright.providers.contract import Call, NotYet, ProviderError
 from deskwright.store.database import Database
+
+
+# For objects found by their external id. As a plain comparison it would tempt the planner, which knows nothing of a
+# table that is new, to walk through all of a tenant's objects by the index that begins with the tenant.
+OURS = "(o.tenant_id = :tenant) IS TRUE"
+
+
+def statement(sql: str) -> TextClause:
+    """`sql` on one line: psycopg parses a statement anew each time when it is longer than 4096 characters."""
+    return text(" ".join(sql.split()))
 
 
 def _fraction(of: str) -> str:

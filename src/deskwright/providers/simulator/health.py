@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import text
-
 from deskwright.providers.contract import Network
 from deskwright.providers.simulator import faults
 from deskwright.providers.simulator.compute import SimulatedCompute
@@ -19,7 +17,7 @@ _ONLY_WARNINGS = (
     "udpConnectivityCheck",
 )
 
-_FAULT = text(
+_FAULT = faults.statement(
     f"{faults.prelude(steps=''' 'health', 'health:' || :check ''')} SELECT code, code_delay FROM fault"  # noqa: S608
 )
 

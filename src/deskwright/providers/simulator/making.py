@@ -54,13 +54,13 @@ RESULT = """
         SELECT kind, external_id, data, synchronised, disabled, ready_at FROM existing
         UNION ALL SELECT kind, external_id, data, synchronised, disabled, ready_at FROM made) o ON true"""
 
-NEEDED = """(:needs = '' OR EXISTS (
-      SELECT FROM simulator.objects n WHERE n.external_id = :needs AND n.tenant_id = :tenant))"""
+NEEDED = f"""(:needs = '' OR EXISTS (
+      SELECT FROM simulator.objects o WHERE o.external_id = :needs AND {faults.OURS}))"""
 
 
 def statement(*, needed: str = NEEDED, room: str = "true", also: str = "") -> TextClause:
     """The statement that makes `:objects`, where `needed` and `room` hold; `also`: CTEs that read ``made``."""
-    return text(
+    return faults.statement(
         f"""
         {faults.prelude()},
         given AS MATERIALIZED (
@@ -69,7 +69,7 @@ def statement(*, needed: str = NEEDED, room: str = "true", also: str = "") -> Te
         ),
         existing AS MATERIALIZED (
           SELECT o.* FROM simulator.objects o
-           WHERE o.tenant_id = :tenant AND o.key IN (SELECT g.key FROM given g)
+           WHERE o.tenant_id = :tenant AND o.key = ANY(:keys)
         ),
         made AS (
           INSERT INTO simulator.objects
@@ -110,6 +110,7 @@ def make(
         **faults.asking(call, hybrid=hybrid),
         "site": call.site_id,
         "objects": json.dumps([{**vars(o), "data": dict(o.data)} for o in objects]),
+        "keys": [o.key for o in objects],
         "seconds": duration.seconds,
         "needs": needs,
         **(more or {}),
@@ -168,7 +169,7 @@ def as_made(row: "Row[Any]") -> Made:
     return Made(row.external_id, row.data)
 
 
-_RELEASE = text(
+_RELEASE = faults.statement(
     f"""
     {faults.prelude("'release'")},
     gone AS (
@@ -197,7 +198,7 @@ _RELEASE = text(
     SELECT fault.code FROM fault
     """  # noqa: S608 - put together from this package's constants
 )
-_SWITCH = text(
+_SWITCH = faults.statement(
     f"""
     {faults.prelude("'release'")},
     switched AS (

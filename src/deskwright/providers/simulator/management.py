@@ -3,8 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from sqlalchemy import text
-
 from deskwright.domain.resources import Kind
 from deskwright.providers.contract import Call, Found, Made, NotYet, ProviderError
 from deskwright.providers.simulator import durations, faults, making, world
@@ -12,20 +10,20 @@ from deskwright.providers.simulator.making import Wanted
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
 
-_ASSIGN = text(
+_ASSIGN = faults.statement(
     f"""
     {faults.prelude()},
     device AS MATERIALIZED (
       SELECT o.data, (o.data->>'primaryUser') IS NOT DISTINCT FROM CAST(:upn AS text) AS asked_before
         FROM simulator.objects o
-       WHERE o.external_id = :device AND o.tenant_id = :tenant AND o.kind = 'managedDevice'
+       WHERE o.external_id = :device AND {faults.OURS} AND o.kind = 'managedDevice'
     ),
     assigned AS (
       UPDATE simulator.objects o
          SET data = o.data || jsonb_build_object('primaryUser', CAST(:upn AS text), 'primaryUserSince',
                                                  {faults.ready_at("CAST(:seconds AS float8)")})
         FROM tenant, fault, device
-       WHERE o.external_id = :device AND o.tenant_id = :tenant AND fault.code IS NULL AND NOT device.asked_before
+       WHERE o.external_id = :device AND {faults.OURS} AND fault.code IS NULL AND NOT device.asked_before
       RETURNING o.data
     ),
     result AS (

@@ -1,0 +1,226 @@
+"""Commands about the installation itself: serve, worker, init, db, doctor, demo."""
+
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from deskwright.cli.output import JsonOption, out, print_json, refusals
+from deskwright.cli.session import open_session
+from deskwright.domain.rules import Refused
+from deskwright.settings import Settings
+
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", file_okay=False, help="Where state lives; else DESKWRIGHT_DATA_DIR, else the user's."),
+]
+
+_MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
+_PANEL = "Operation"
+
+db = typer.Typer(help="The database's schema.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    for function in (serve, worker, init, doctor, demo):
+        app.command(rich_help_panel=_PANEL)(function)
+    db.command("upgrade")(db_upgrade)
+    app.add_typer(db, name="db", rich_help_panel=_PANEL)
+
+
+def serve(
+    host: Annotated[str, typer.Option("--host", help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Without it 8765, or a free one where that is taken.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Serve only; workers run elsewhere.")] = False,
+) -> None:
+    """Run the service: HTTP, and a worker that provisions. Stop it with Ctrl-C.
+
+    Example: deskwright serve --port 8080
+    """
+    _use(data_dir)
+    from deskwright import serve as service
+
+    with refusals(), open_session(pool_size=_pool_size()) as session:
+        _log(session.settings)
+        try:
+            listening = service.listen(host, port)
+        except OSError as taken:
+            rule = f"cannot be listened on at {host}: {taken.strerror or taken}"
+            raise Refused("--port", port, rule, remedy="Leave it out for a free one") from taken
+
+        def started(url: str) -> None:
+            out.print(f"Deskwright is listening on {url}", highlight=False, soft_wrap=True)
+            out.print(f"Data in {session.settings.data_dir.resolve()}. Stop with Ctrl-C.", style="dim", soft_wrap=True)
+
+        service.serve(session.world, listening, with_worker=not no_worker, started=started)
+        out.print("Stopped.", style="dim")
+
+
+def worker(
+    concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, max=256, help="Runs at once.")] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Run one more worker, on this or another machine with the same database and secret key.
+
+    Example: deskwright worker --concurrency 16
+    """
+    _use(data_dir)
+    from deskwright.worker import Worker
+
+    with refusals(), open_session(pool_size=concurrency or _pool_size()) as session:
+        _log(session.settings)
+        working = Worker(session.world, concurrency)
+        out.print(f"Working, {working.concurrency} runs at once. Stop with Ctrl-C.", style="dim")
+        working.run(handle_signals=True)
+
+
+def init(
+    tenant: Annotated[str | None, typer.Option("--tenant", help="Make a first tenant of that name.")] = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prepare this machine: keys, database, and, where asked for, a first tenant. Safe to run again.
+
+    Example: deskwright init --tenant contoso.com
+    """
+    _use(data_dir)
+    from deskwright.operations import tenants
+    from deskwright.store import migrations
+    from deskwright.store.secrets import key_file
+
+    with refusals(), open_session() as session:
+        migrations.upgrade(session.database)
+        known = {t["name"].lower() for t in tenants.list_(session.database)}
+        if tenant is not None and tenant.lower() not in known:
+            tenants.create(session.database, session.actor, name=tenant)
+        settings, key = session.settings, key_file(session.settings)
+        found = [t["name"] for t in tenants.list_(session.database)]
+    place = "yours" if settings.database_url else f"embedded, in {settings.data_dir / 'postgresql'}"
+    if as_json:
+        print_json({"dataDirectory": settings.data_dir, "secretKeyFile": key, "database": place, "tenants": found})
+        return
+    for name, value in (
+        ("Data", settings.data_dir),
+        ("Secret key", key),
+        ("Database", place),
+        ("Tenants", ", ".join(found)),
+    ):
+        out.print(Text.assemble((f"{name:<12}", "dim"), str(value) or "none yet"), soft_wrap=True)
+    out.print()
+    out.print(
+        "Access now is by this command line: whoever may read the data directory is an administrator.", soft_wrap=True
+    )
+    out.print("What to type next", style="bold")
+    for command, meaning in (
+        ("deskwright serve", "runs the service, with a worker"),
+        ("deskwright apply -f TENANT.yaml --wait", "describes who gets a Cloud PC, and shows them coming up"),
+        ("deskwright doctor", "examines this installation"),
+    ):
+        out.print(Text.assemble((f"  {command:<42}", "cyan"), (meaning, "dim")), soft_wrap=True)
+
+
+def db_upgrade(data_dir: DataDirOption = None) -> None:
+    """Bring the database's schema up to date. The embedded database does this by itself.
+
+    Example: DESKWRIGHT_DATABASE_URL=postgresql://... deskwright db upgrade
+    """
+    _use(data_dir)
+    from deskwright.store import migrations
+
+    with refusals(), open_session() as session:
+        before = migrations.current(session.database)
+        migrations.upgrade(session.database)
+        after = migrations.current(session.database)
+    out.print(f"Schema is at revision {after}" + ("" if before == after else f", was {before or 'empty'}"))
+
+
+def doctor(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+    """Examine this installation: what works, what is late, and the mend. Exit code 1 when something fails.
+
+    Example: deskwright doctor
+    """
+    _use(data_dir)
+    from deskwright.operations.doctor import Finding, examine, examine_host
+
+    findings = list(examine_host())
+    try:
+        with open_session() as session:
+            findings += examine(session.world)
+    except Exception as failure:  # noqa: BLE001 - that it cannot be opened is the finding
+        mend = (
+            "Look at DESKWRIGHT_DATABASE_URL"
+            if os.environ.get("DESKWRIGHT_DATABASE_URL")
+            else "Look at the data directory"
+        )
+        findings.append(Finding("Database", "fail", f"cannot be opened: {str(failure).splitlines()[0]}", mend))
+    failed = any(f.mark == "fail" for f in findings)
+    if as_json:
+        print_json([f.as_json() for f in findings])
+    else:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(width=2)
+        table.add_column(overflow="fold")
+        table.add_column(overflow="fold", ratio=1)
+        for f in findings:
+            detail = Text(f.detail)
+            if f.mend:
+                detail.append(f"\n↳ {f.mend}", "cyan")
+            table.add_row(Text(*_MARKS[f.mark]), f.check, detail)
+        out.print(table)
+        marks = [f.mark for f in findings]
+        out.print(
+            f"{marks.count('ok')} ok, {marks.count('warn')} warnings, {marks.count('fail')} failures", style="bold"
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the service running afterwards.")] = False,
+    speed: Annotated[
+        float | None, typer.Option("--speed", min=0.001, help="How much faster than real; the sample says 60.")
+    ] = None,
+    data_dir: Annotated[Path, typer.Option("--data-dir", file_okay=False, help="Made afresh each time.")] = Path(
+        ".demo"
+    ),
+) -> None:
+    """See the main job from beginning to end: a simulated company, its policies, and its Cloud PCs coming up.
+
+    Example: deskwright demo --keep
+    """
+    from deskwright.cli.demo import run_demo
+
+    with refusals():
+        run_demo(data_dir, keep=keep, speed=speed)
+
+
+def _use(data_dir: Path | None) -> None:
+    if data_dir is not None:
+        # Settings read the environment, and so do the processes this one starts.
+        os.environ["DESKWRIGHT_DATA_DIR"] = str(data_dir)
+
+
+def _pool_size() -> int:
+    return _settings().concurrency
+
+
+def _settings() -> Settings:
+    from_environment: dict[str, Any] = {}
+    return Settings(**from_environment)
+
+
+def _log(settings: Settings) -> None:
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Procrastinate tells of every job at this level; ours tell what matters.
+    logging.getLogger("procrastinate").setLevel(max(logging.WARNING, logging.getLogger().level))
+    # A service manager stops a process with SIGTERM; until uvicorn or the worker handles it, it means: leave.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,0 +1,202 @@
+"""The service: one process with an HTTP server and, unless told otherwise, a worker in a thread beside it."""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from deskwright import __version__, jobs
+from deskwright.provision.context import World
+from deskwright.store import migrations
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 8765
+SERVICE_FILE = "service.json"
+_RESTART_PAUSE_SECONDS = 1.0
+_LINKS = {
+    "health": "/healthz",
+    "readiness": "/readyz",
+    "documentation": "https://github.com/deskwright/deskwright",
+}
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What stands between this service and its work, check by check; an empty detail is a pass."""
+
+    checks: dict[str, str]
+
+    @property
+    def ready(self) -> bool:
+        return not any(self.checks.values())
+
+
+def readiness(world: World, worker_alive: Callable[[], bool] | None = None) -> Readiness:
+    """Database reachable, schema current, a worker alive (this process's by `worker_alive`, else any)."""
+    checks = {"database": "", "schema": "", "worker": ""}
+    try:
+        with world.database.single.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            workers = jobs.workers_alive(connection, world.settings.stalled_seconds)
+        found, needed = migrations.current(world.database), migrations.newest()
+        if found != needed:
+            checks["schema"] = f"revision {found}, this program needs {needed}: deskwright db upgrade"
+    except Exception as failure:  # noqa: BLE001 - whatever it is, the answer is "not ready"
+        return Readiness({**checks, "database": f"not reachable: {str(failure).splitlines()[0]}"})
+    if not (worker_alive() if worker_alive else workers):
+        checks["worker"] = "no worker gives a sign of life: deskwright worker"
+    return Readiness(checks)
+
+
+def application(world: World, worker_alive: Callable[[], bool] | None = None) -> Starlette:
+    """The ASGI application."""
+
+    def about(_: Request) -> JSONResponse:
+        return JSONResponse({"name": "Deskwright", "version": __version__, "links": _LINKS})
+
+    def alive(_: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    def ready(_: Request) -> JSONResponse:
+        found = readiness(world, worker_alive)
+        checks = {name: {"status": "failed" if bad else "passed", "detail": bad} for name, bad in found.checks.items()}
+        status = "ready" if found.ready else "notReady"
+        return JSONResponse({"status": status, "checks": checks}, status_code=200 if found.ready else 503)
+
+    # Functions that are not coroutines run on Starlette's threads: a slow database blocks nobody else.
+    return Starlette(routes=[Route("/", about), Route("/healthz", alive), Route("/readyz", ready)])
+
+
+def listen(host: str, port: int | None) -> socket.socket:
+    """A bound socket: on `port`, or without one on the default or, where that is taken, on any free port.
+
+    Raises OSError where a port that was asked for is taken.
+    """
+    for number in (DEFAULT_PORT, 0) if port is None else (port,):
+        listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, number))
+        except OSError:
+            listening.close()
+            if port is not None:
+                raise
+        else:
+            return listening
+    raise OSError(f"no free port on {host}")
+
+
+def address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"
+
+
+@dataclass
+class WorkerThread:
+    """The worker beside the server. Should it end by an error (the database was away), it is started again."""
+
+    world: World
+    _worker: Any = None
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._thread.start()
+
+    def alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive() and self._worker is not None
+
+    def stop(self) -> None:
+        """Let it finish the step it is in, and wait for that."""
+        self._stopping.set()
+        if self._worker is not None:
+            self._worker.stop()
+        if self._thread is not None:
+            self._thread.join(30)
+
+    def _run(self) -> None:
+        from deskwright.worker import Worker
+
+        while not self._stopping.is_set():
+            self._worker = Worker(self.world)
+            try:
+                self._worker.run()
+            except Exception:
+                log.exception("the worker ended and is started again")
+            self._stopping.wait(_RESTART_PAUSE_SECONDS)
+
+
+@contextlib.contextmanager
+def announced(data_dir: Path, url: str) -> Iterator[None]:
+    """While this holds, `service.json` in the data directory says where the service is."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / SERVICE_FILE
+    about = {"url": url, "pid": os.getpid(), "version": __version__, "startedDateTime": datetime.now(UTC).isoformat()}
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    fresh.replace(path)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(path.read_text(encoding="utf-8"))["pid"] == os.getpid():
+                path.unlink()
+
+
+def running(data_dir: Path) -> dict[str, Any] | None:
+    """What `service.json` says, if that process is still there."""
+    try:
+        about: dict[str, Any] = json.loads((data_dir / SERVICE_FILE).read_text(encoding="utf-8"))
+        os.kill(int(about["pid"]), 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return about if not _is_zombie(int(about["pid"])) else None
+
+
+def serve(
+    world: World, listening: socket.socket, *, with_worker: bool = True, started: Callable[[str], None] = lambda _: None
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is under way. `started` is told the address."""
+    url = address(listening)
+    if "portal_address" not in world.settings.model_fields_set:
+        # Sign-in details name the place where people really find the portal.
+        world = World(
+            world.database, world.secrets, world.settings.model_copy(update={"portal_address": f"{url}/portal"})
+        )
+    worker = WorkerThread(world) if with_worker else None
+    app = application(world, worker.alive if worker else None)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10, lifespan="off")
+    server = uvicorn.Server(config)
+    with announced(world.settings.data_dir, url):
+        if worker:
+            worker.start()
+        started(url)
+        try:
+            server.run(sockets=[listening])
+        finally:
+            if worker:
+                worker.stop()
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return False
