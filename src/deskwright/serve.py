@@ -189,7 +189,9 @@ def serve(
             worker.start()
         started(url)
         try:
-            server.run(sockets=[listening])
+            # uvicorn raises the signal that stopped it once more when it has ended.
+            with contextlib.suppress(KeyboardInterrupt):
+                server.run(sockets=[listening])
         finally:
             if worker:
                 worker.stop()

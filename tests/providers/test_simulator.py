@@ -1,24 +1,35 @@
 """The simulated outside world: the contract's rules, and what makes it a world worth trying things against."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import insert, text, update
+from sqlalchemy.exc import OperationalError
 
 from deskwright.domain.plans import Size
 from deskwright.domain.resources import Kind
 from deskwright.domain.rules import Refused
-from deskwright.errors import CATALOGUE, STEPS, codes_for, explain
+from deskwright.errors import STEPS, codes_for, explain
 from deskwright.guest import configuration
 from deskwright.guest.actions import CreateAccount, EnableAccount, SetRegistry
 from deskwright.providers.contract import Network, NotYet, ProviderError, Providers
 from deskwright.providers.registry import Site, providers_for
-from deskwright.providers.simulator import guest, world
+from deskwright.providers.simulator import (
+    compute,
+    directory,
+    guest,
+    health,
+    making,
+    management,
+    statements,
+    world,
+)
+from deskwright.providers.simulator import faults as faulting
 from deskwright.store.database import Database
 from deskwright.store.tables import faults, tenants
 from tests.conftest import Tenant, add_tenant
@@ -75,15 +86,15 @@ def slow(database: Database, tenant: Tenant) -> Outside:
 
 class TestInstantSimulator(Conformance):
     @pytest.fixture
-    def outside(self, database: Database, tenant: Tenant) -> Iterator[Outside]:
-        yield outside_of(database, tenant)
+    def outside(self, database: Database, tenant: Tenant) -> Outside:
+        return outside_of(database, tenant)
 
 
 class TestSlowSimulator(Conformance):
     @pytest.fixture
-    def outside(self, database: Database, tenant: Tenant) -> Iterator[Outside]:
+    def outside(self, database: Database, tenant: Tenant) -> Outside:
         set_speed(database, tenant, 1.0)
-        yield outside_of(database, tenant)
+        return outside_of(database, tenant)
 
 
 # --- time ---------------------------------------------------------------------------------------------
@@ -148,7 +159,7 @@ def test_synchronisation_is_half_hourly(database: Database, slow: Outside, tenan
         seen.append(later.value.until.timestamp())
         slow.pass_time(later.value)
         assert directory.find_device(call, "CPC-A", ATTRIBUTES).details["model"] == ATTRIBUTES["model"]
-    gaps = [later - sooner for sooner, later in zip(seen, seen[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in pairwise(seen)]
     assert [gap % 1800 for gap in gaps] == pytest.approx([0, 0], abs=0.01)
 
 
@@ -164,19 +175,23 @@ def test_capacity_runs_out_and_comes_back(database: Database, tenant: Tenant) ->
     outside = outside_of(database, tenant, capacity={"vCpuCount": 8, "ramInGB": 64, "storageInGB": 4000})
     compute = outside.providers.compute
 
+    failed: list[ProviderError] = []
+
     def ask(attempt: int) -> bool:
         try:
             compute.allocate(outside.call("C1", attempt=attempt), Size(2, 8, 128))
         except ProviderError as full:
-            assert full.code == "capacityUnavailable"
-            assert full.values["needed"]["vCpuCount"] == 2
-            assert full.values["free"]["vCpuCount"] in {0, 2}
-            assert "2 vCPU" in explain(full.code, full.values).message
+            failed.append(full)
             return False
         return True
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(ask, range(16))) == 4
+    assert len(failed) == 12
+    for full in failed:
+        assert full.code == "capacityUnavailable"
+        assert (full.values["needed"]["vCpuCount"], full.values["free"]["vCpuCount"]) == (2, 0)
+        assert "2 vCPU" in explain(full.code, full.values).message
     assert not compute.has_room(Size(2, 8, 128))
     assert compute.has_room(Size(2, 8, 128), freed=Size(2, 8, 128))
     ours = [f.key for f in compute.inventory()]
@@ -204,18 +219,23 @@ def test_addresses_run_out_and_come_back(outside: Outside) -> None:
     network = Network(uuid4(), "corp", "10.20.0.0/28")
     assert compute.free_addresses(network) == 13
 
+    failed: list[ProviderError] = []
+
     def ask(attempt: int) -> str | None:
         try:
             made = compute.attach_nic(outside.call("C3", attempt=attempt), vm, network)
         except ProviderError as full:
-            assert full.code == "noEnoughIpAddress"
-            assert (full.values["subnet"], full.values["total"], full.values["free"]) == ("10.20.0.0/28", 13, 0)
+            failed.append(full)
             return None
         return str(made.details["ipAddress"])
 
     with ThreadPoolExecutor(8) as pool:
         given = [a for a in pool.map(ask, range(40)) if a]
     assert sorted(given, key=lambda a: int(a.split(".")[3])) == [f"10.20.0.{n}" for n in range(2, 15)]
+    assert len(failed) == 27
+    for full in failed:
+        assert full.code == "noEnoughIpAddress"
+        assert (full.values["subnet"], full.values["total"], full.values["free"]) == ("10.20.0.0/28", 13, 0)
     assert compute.free_addresses(network) == 0
     taken = [f.key for f in compute.inventory() if f.kind == Kind.NIC]
     with ThreadPoolExecutor(8) as pool:
@@ -381,7 +401,7 @@ def test_the_sign_in_path_names_the_address(outside: Outside) -> None:
 
 def operation(outside: Outside, step: str, **changes: Any) -> Any:
     """The provider operation of a step; what it needs is made under a Cloud PC and user of its own."""
-    nobody = {"user": "nobody@contoso.com", "attempt": 99}
+    nobody: dict[str, Any] = {"user": "nobody@contoso.com", "attempt": 99}
     p, call = outside.providers, outside.call(step, **changes)
     if step == "C1":
         return p.compute.allocate(call, SIZE)
@@ -529,8 +549,27 @@ def test_a_fault_of_the_clean_up(database: Database, tenant: Tenant, outside: Ou
     assert outside.inventory() == []
 
 
-def test_every_fault_code_is_known() -> None:
-    assert all(code in CATALOGUE for step in STEPS for code in codes_for(step))
+# --- statements ---------------------------------------------------------------------------------------
+
+
+def test_no_statement_is_too_long_to_be_remembered() -> None:
+    modules = (faulting, making, compute, directory, management, health)
+    longest = max(len(value) for m in modules for value in vars(m).values() if isinstance(value, str))
+    assert 2000 < longest <= statements.LONGEST
+
+
+def test_a_lost_connection_is_replaced(database: Database, outside: Outside) -> None:
+    outside.vm()
+    with database.single.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        ).all()
+    with pytest.raises(OperationalError):
+        outside.vm()
+    assert outside.vm()
 
 
 # --- health, and the registry -------------------------------------------------------------------------

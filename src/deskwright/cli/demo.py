@@ -86,6 +86,8 @@ class Service:
 
 def run_demo(data_dir: Path, *, keep: bool, speed: float | None) -> None:
     """The whole of it. Returns when everything has settled; the service is left running where `keep` says so."""
+    # Whoever ends the demo ends its service too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     _make_fresh(data_dir)
     os.environ["DESKWRIGHT_DATA_DIR"] = str(data_dir)
     # The demo is a world of its own, whatever database this shell otherwise works with.
@@ -116,7 +118,7 @@ def _apply(session: Session, speed: float | None) -> TenantRef:
 
     with _sample() as path:
         out.print(f"Applying the sample company {path.name} …", style="dim")
-        apply(session.world, session.actor, path)
+        apply(session.world, path, session.actor)
     tenant = session.tenant(None)
     if speed is not None:
         tenants.set_simulation(session.database, tenant, session.actor, speed=speed)

@@ -87,6 +87,10 @@ def _failure(console: Console, pc: Mapping[str, Any], command: str) -> None:
     _print(console, f"  Cause   {error['cause']}")
     for remedy in error["remedies"][:2]:
         _print(console, f"  Remedy  {remedy}")
+    if error["faultId"] is not None:
+        _print(console, "  The simulator was told to fail here. Clear that fault, then retry:")
+        _command(console, f"{command} fault clear {error['faultId']}", indent=4)
+        _command(console, f"{command} retry {pc['reference']}", indent=4)
     _print(console, "  All of it, with the commands that mend it:")
     _command(console, f"{command} show {pc['reference']}", indent=4)
 

@@ -120,12 +120,8 @@ def _error(console: Console, error: Facts, *, failed: bool) -> None:
     at = f" at {error['step']} {error['stepTitle']}" if error["step"] else ""
     _trouble(console, error, "red" if failed else "yellow", f"✗ {'Failed' if failed else 'Stopped'}{at}")
     if error["faultId"] is not None:
-        _line(
-            console,
-            f"  The simulator was told to fail here (fault {error['faultId']}): delete the fault, then retry.",
-            "dim",
-        )
-        _action(console, {"label": "Delete the fault", "command": f"deskwright fault delete {error['faultId']}"})
+        told = f"The simulator was told to fail here (fault {error['faultId']}): clear the fault first, then retry."
+        _line(console, f"  {told}", "dim")
 
 
 def _trouble(console: Console, error: Facts, style: str, heading: str) -> None:

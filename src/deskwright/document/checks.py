@@ -3,8 +3,9 @@ of sites, connections, images and policies there are few, and their rules are ea
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -13,9 +14,10 @@ from deskwright.document.kinds import KINDS, SEPARATOR
 from deskwright.document.problems import SHOWN, Problems
 from deskwright.document.reader import nearest
 from deskwright.document.stage import Staged
+from deskwright.domain.images import GALLERY
 from deskwright.domain.rules import Refused
 from deskwright.operations.change import TenantRef
-from deskwright.operations.connections import _check as check_connection
+from deskwright.operations.connections import check_properties
 
 AUTOMATIC = "automatic"
 _WORDS = {section: kind.word for section, kind in KINDS.items()}
@@ -79,6 +81,16 @@ _SITE_HISTORY = text(
       FROM sites s WHERE s.tenant_id = :tenant AND EXISTS (SELECT 1 FROM ledger l WHERE l.site_id = s.id)
     """
 )
+_FAILED_CONNECTIONS = text(
+    "SELECT lower(display_name) FROM connections WHERE tenant_id = :tenant AND health_status = 'failed'"
+)
+_USED_CONNECTIONS = text(
+    """
+    SELECT lower(k.display_name) FROM connections k WHERE k.tenant_id = :tenant AND (
+      EXISTS (SELECT 1 FROM policy_connections pc WHERE pc.connection_id = k.id)
+      OR EXISTS (SELECT 1 FROM cloud_pcs c WHERE c.connection_id = k.id AND c.status <> 'gone'))
+    """
+)
 
 
 @dataclass
@@ -89,6 +101,8 @@ class _Ground:
     connections: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     images: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     """Name -> site -> the name as it is written."""
+    invalid: set[tuple[str, str]] = field(default_factory=set)
+    """(kind, key) of what is in the document, but wrong: who names it makes no mistake of his own."""
 
     def site(self, name: str) -> Mapping[str, Any]:
         """The site of that name, or the only one of that region. Refused where there is none, or several."""
@@ -98,7 +112,9 @@ class _Ground:
         if len(there) == 1:
             return there[0]
         if there:
-            raise Refused("region", name, f"several sites are there, name one of: {', '.join(s['name'] for s in there)}")
+            raise Refused(
+                "region", name, f"several sites are there, name one of: {', '.join(s['name'] for s in there)}"
+            )
         raise Refused("region", name, f"is no site or region of this tenant{nearest(name, [*self.names()])}")
 
     def names(self) -> Iterator[str]:
@@ -116,7 +132,9 @@ class _Ground:
 class Checks:
     """Everything that can be said before anything is written."""
 
-    def __init__(self, connection: Connection, tenant: TenantRef, staged: Staged, prune: bool, problems: Problems) -> None:
+    def __init__(
+        self, connection: Connection, tenant: TenantRef, staged: Staged, prune: bool, problems: Problems
+    ) -> None:
         self._connection, self._tenant, self._problems = connection, tenant, problems
         self._pruned = frozenset(staged.written) if prune else frozenset()
         self._of = {"tenant": tenant.id}
@@ -136,11 +154,11 @@ class Checks:
 
     def _duplicates(self) -> None:
         # Images are named by version and site as well, see `_images`.
-        for row in self._connection.execute(_DUPLICATES):
+        for row in self._counted(self._connection.execute(_DUPLICATES).all()):
             if row.kind != "deviceImages":
                 field = {"users": "userPrincipalName", "sites": "name"}.get(row.kind, "displayName")
                 rule = f"the {_WORDS[row.kind]} is written twice, first in line {row.first_line}"
-                self._problems.add(row.line, f"{row.kind}.{field}", row.name, rule, stands_for=_rest(row))
+                self._problems.add(row.line, f"{row.kind}.{field}", row.name, rule)
 
     def _unknown(self, section: str) -> None:
         kind = KINDS[section]
@@ -150,37 +168,48 @@ class Checks:
         if not rows:
             return
         known = list(self._connection.execute(text(_KNOWN_NAMES.format(**parts)), values).scalars())
-        for row in rows:
+        for row in self._counted(rows):
             hint = nearest(row.value, known)
             rule = f"no {kind.word} of that name" + (hint if "did you mean" in hint else "")
-            self._problems.add(row.line, row.field, row.value, rule, stands_for=_rest(row))
+            self._problems.add(row.line, row.field, row.value, rule)
 
     def _numbers(self) -> None:
         pruned = {
             "policies_pruned": "provisioningPolicies" in self._pruned,
             "groups_pruned": "groups" in self._pruned,
         }
-        for row in self._connection.execute(_NUMBER_TWICE):
+        for row in self._counted(self._connection.execute(_NUMBER_TWICE).all()):
             self._number(row, f"is given twice, first in line {row.first_line}")
-        for row in self._connection.execute(_NUMBER_CHANGED, self._of):
+        for row in self._counted(self._connection.execute(_NUMBER_CHANGED, self._of).all()):
             self._number(row, f"is assigned already with number {row.has}, and an assignment keeps its number")
-        for row in self._connection.execute(_NUMBER_TAKEN, {**self._of, **pruned}):
+        for row in self._counted(self._connection.execute(_NUMBER_TAKEN, {**self._of, **pruned}).all()):
             self._number(row, f"is taken by policy '{row.policy}' for group '{row.group_name}'")
 
+    def _counted(self, rows: "Sequence[Row[Any]]") -> "Sequence[Row[Any]]":
+        """A check reads as many rows as are shown; the rest of its `total` is only counted."""
+        self._problems.count += rows[0].total - len(rows) if rows else 0
+        return rows
+
     def _number(self, row: "Row[Any]", rule: str) -> None:
-        self._problems.add(row.line, f"{row.field}.number", row.number, rule, stands_for=_rest(row))
+        self._problems.add(row.line, f"{row.field}.number", row.number, rule)
 
     # --- one by one -----------------------------------------------------------------------------------
 
-    def _rows(self, section: str) -> "list[Row[Any]]":
-        query = text("SELECT position, line, key, name, doc, lines, secret FROM staged WHERE kind = :kind ORDER BY position")
-        return list(self._connection.execute(query, {"kind": section}).all())
+    def _rows(self, section: str, *, invalid: bool = False) -> "list[Row[Any]]":
+        """The document's objects of a kind; those that could be read only in part just where that is enough."""
+        query = "SELECT position, line, key, name, doc, lines, secret FROM staged WHERE kind = :kind AND (:all OR NOT lines ? 'invalid')"
+        return list(
+            self._connection.execute(text(query + " ORDER BY position"), {"kind": section, "all": invalid}).all()
+        )
+
+    def _existing(self, section: str) -> dict[str, dict[str, Any]]:
+        kind = KINDS[section]
+        query = f"SELECT {kind.key} AS key, {kind.document} AS doc FROM {kind.table} t WHERE t.tenant_id = :tenant"
+        return {row.key: row.doc for row in self._connection.execute(text(query), self._of)}
 
     def _both(self, section: str) -> Iterator[dict[str, Any]]:
         """The tenant's objects of a kind that stay, then the document's, each completed from the tenant's."""
-        kind = KINDS[section]
-        query = f"SELECT {kind.key} AS key, {kind.document} AS doc FROM {kind.table} t WHERE t.tenant_id = :tenant"
-        existing = {row.key: row.doc for row in self._connection.execute(text(query), self._of)}
+        existing = self._existing(section)
         if section not in self._pruned:
             yield from existing.values()
         for row in self._rows(section):
@@ -190,6 +219,8 @@ class Checks:
         ground = _Ground()
         for site in self._both("sites"):
             ground.sites[site["name"].lower()] = {"regionName": site["name"], **site}
+        query = text("SELECT kind, key FROM staged WHERE lines ? 'invalid'")
+        ground.invalid = {(row.kind, row.key) for row in self._connection.execute(query)}
         return ground
 
     def _sites(self) -> None:
@@ -209,8 +240,12 @@ class Checks:
                 self._rewrite(row, {**row.doc, "region": site["name"]})
         for connection in self._both("onPremisesConnections"):
             ground.connections[connection["displayName"].lower()] = connection
+        existing = self._existing("onPremisesConnections")
+        used = set(self._connection.execute(_USED_CONNECTIONS, self._of).scalars())
         for row in self._rows("onPremisesConnections"):
             self._connection_properties(row, ground.connections[row.key])
+            if row.key in used and row.doc["region"].lower() != existing[row.key]["region"].lower():
+                self._problem(row, "region", row.doc["region"], "can move to another site only while nothing uses it")
 
     def _connection_properties(self, row: "Row[Any]", doc: Mapping[str, Any]) -> None:
         columns = {
@@ -222,13 +257,13 @@ class Checks:
         }
         try:
             # Whether the password is there was seen when it was read.
-            check_connection(columns, has_password=doc["connectionType"] == "hybridAzureADJoin")
+            check_properties(columns, has_password=doc["connectionType"] == "hybridAzureADJoin")
         except Refused as refused:
             self._problem(row, refused.field, refused.value, refused.rule)
 
     def _images(self, ground: _Ground) -> None:
         seen: dict[str, int] = {}
-        existing = {self._image_key(d): d for d in self._both("deviceImages")}
+        existing = self._existing("deviceImages")
         for row in self._rows("deviceImages"):
             site = self._site(ground, row)
             if site is None:
@@ -241,8 +276,10 @@ class Checks:
             seen.setdefault(key, row.line)
             self._rewrite(row, doc, key)
             before = existing.get(key)
-            if before is not None and before.get("source") != doc["source"] and "source" in before:
-                self._problem(row, "source", None, f"version {doc['version']} has another source; give it a new version")
+            if before is not None and before["source"] != doc["source"]:
+                self._problem(
+                    row, "source", None, f"version {doc['version']} has another source; give it a new version"
+                )
         for image in self._both("deviceImages"):
             ground.images[image["displayName"].lower()][image["region"].lower()] = image["displayName"]
 
@@ -251,27 +288,47 @@ class Checks:
         return SEPARATOR.join((doc["displayName"], doc["version"], doc["region"])).lower()
 
     def _policies(self, ground: _Ground) -> None:
-        for row in self._rows("provisioningPolicies"):
-            joins = [dict(j) for j in row.doc["domainJoinConfigurations"]]
+        failed = set(self._connection.execute(_FAILED_CONNECTIONS, self._of).scalars())
+        before = self._existing("provisioningPolicies")
+        today = self._connection.execute(text("SELECT tenant_now(:tenant)"), self._of).scalar_one().date()
+        for row in self._rows("provisioningPolicies", invalid=True):
+            joins = [dict(j) for j in row.doc.get("domainJoinConfigurations", ())]
+            had = {j.get("onPremisesConnection") for j in before.get(row.key, {}).get("domainJoinConfigurations", ())}
             landing: list[str] = []
             for index, join in enumerate(joins):
                 place = f"domainJoinConfigurations.{index}"
                 if "onPremisesConnection" in join:
                     landing += self._of_connection(ground, row, place, join)
+                    name = join["onPremisesConnection"]
+                    if name.lower() in failed and name not in had:
+                        rule = "isn't healthy, and can't be used by a policy until it is"
+                        self._problem(row, f"{place}.onPremisesConnection", name, rule)
                 else:
                     landing += self._of_region(ground, row, place, join)
-            doc = {**row.doc, "domainJoinConfigurations": joins}
-            device = row.doc["image"].get("device")
+            doc = {**row.doc, "domainJoinConfigurations": joins} if joins else dict(row.doc)
+            image = row.doc.get("image", {})
+            self._not_expired(row, image, before.get(row.key, {}).get("image"), today)
+            device = image.get("device")
             if device is not None:
                 doc["image"] = {"device": self._of_image(ground, row, device, landing)}
             self._rewrite(row, doc)
 
+    def _not_expired(self, row: "Row[Any]", image: Mapping[str, str], had: Any, today: date) -> None:
+        """An image a policy has already may expire under it; a new policy must not begin with one."""
+        found = GALLERY.get(image.get("gallery", ""))
+        if found and image != had and found.status_on(today) == "notSupported":
+            self._problem(row, "image", found.id, f"is no longer supported: it expired on {found.expiration_date}")
+
     def _of_connection(self, ground: _Ground, row: "Row[Any]", place: str, join: dict[str, Any]) -> list[str]:
         name = join["onPremisesConnection"]
         found = ground.connections.get(name.lower())
+        if ("onPremisesConnections", name.lower()) in ground.invalid:
+            return []
         if found is None:
             known = [c["displayName"] for c in ground.connections.values()]
-            self._problem(row, f"{place}.onPremisesConnection", name, f"no network connection of that name{nearest(name, known)}")
+            self._problem(
+                row, f"{place}.onPremisesConnection", name, f"no network connection of that name{nearest(name, known)}"
+            )
             return []
         join["onPremisesConnection"] = found["displayName"]
         if found["connectionType"] != join["domainJoinType"]:
@@ -286,14 +343,17 @@ class Checks:
             sites = ground.in_group(group, AUTOMATIC)
             if not sites:
                 there = ", ".join(sorted({s["regionGroup"] for s in ground.sites.values()}))
-                self._problem(row, f"{place}.regionGroup", group, f"this tenant has no site there; it has sites in: {there}")
+                self._problem(
+                    row, f"{place}.regionGroup", group, f"this tenant has no site there; it has sites in: {there}"
+                )
             return [s["name"] for s in sites]
         try:
             same = [s for s in ground.sites.values() if s["regionName"].lower() == region.lower()]
             named = ground.sites.get(region.lower())
             site = named or (same[0] if same else ground.site(region))
         except Refused as refused:
-            self._problem(row, f"{place}.regionName", region, refused.rule)
+            if ("sites", region.lower()) not in ground.invalid:
+                self._problem(row, f"{place}.regionName", region, refused.rule)
             return []
         if group is not None and site["regionGroup"] != group:
             self._problem(row, f"{place}.regionName", region, f"is in region group {site['regionGroup']}, not {group}")
@@ -303,6 +363,8 @@ class Checks:
 
     def _of_image(self, ground: _Ground, row: "Row[Any]", name: str, landing: list[str]) -> str:
         there = ground.images.get(name.lower())
+        if ("deviceImages", name.lower()) in ground.invalid:
+            return name
         if not there:
             known = [next(iter(names.values())) for names in ground.images.values()]
             self._problem(row, "image", name, f"no device image of that name{nearest(name, known)}")
@@ -317,7 +379,8 @@ class Checks:
         try:
             return ground.site(row.doc["region"])
         except Refused as refused:
-            self._problem(row, "region", row.doc["region"], refused.rule)
+            if ("sites", row.doc["region"].lower()) not in ground.invalid:
+                self._problem(row, "region", row.doc["region"], refused.rule)
             return None
 
     def _problem(self, row: "Row[Any]", field: str, value: Any, rule: str) -> None:
@@ -328,12 +391,9 @@ class Checks:
 
     def _rewrite(self, row: "Row[Any]", doc: Mapping[str, Any], key: str | None = None) -> None:
         """The names of other objects as these are really written, so that only a real difference counts as one."""
-        if doc == row.doc and key is None:
+        if (doc == row.doc and key is None) or "invalid" in row.lines:
             return
-        query = text("UPDATE staged SET doc = CAST(:doc AS jsonb), key = COALESCE(:key, key) WHERE position = :position")
+        query = text(
+            "UPDATE staged SET doc = CAST(:doc AS jsonb), key = COALESCE(:key, key) WHERE position = :position"
+        )
         self._connection.execute(query, {"doc": json.dumps(doc), "key": key, "position": row.position})
-
-
-def _rest(row: "Row[Any]") -> int:
-    """Of a check's rows only so many are read; the last of them stands for the rest."""
-    return 1 if row.total <= SHOWN else row.total / SHOWN  # type: ignore[no-any-return]

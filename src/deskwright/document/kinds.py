@@ -83,7 +83,8 @@ KINDS: dict[str, Kind] = {
             key="lower(t.user_principal_name)",
             name="t.user_principal_name",
             document="""jsonb_build_object('userPrincipalName', t.user_principal_name, 'displayName', t.display_name,
-                'accountEnabled', t.account_enabled, 'onPremisesUserPrincipalName', t.on_premises_user_principal_name)""",
+                'accountEnabled', t.account_enabled, 'onPremisesUserPrincipalName',
+                  t.on_premises_user_principal_name)""",
             columns={
                 "user_principal_name": _text("userPrincipalName"),
                 "display_name": f"COALESCE({_text('displayName')}, split_part({_text('userPrincipalName')}, '@', 1))",
@@ -157,7 +158,8 @@ KINDS: dict[str, Kind] = {
             key=f"lower(t.display_name || chr(10) || t.version || chr(10) || {_SITE_NAME})",
             name="t.display_name || ' ' || t.version",
             document=f"""jsonb_build_object('displayName', t.display_name, 'version', t.version, 'region', {_SITE_NAME},
-                'source', t.source, 'operatingSystem', t.operating_system, 'osFamily', t.os_family, 'sizeInGB', t.disk_gb)""",
+                'source', t.source, 'operatingSystem', t.operating_system, 'osFamily', t.os_family, 'sizeInGB',
+                  t.disk_gb)""",
             columns={
                 "display_name": _text("displayName"),
                 "version": _text("version"),
@@ -198,10 +200,13 @@ KINDS: dict[str, Kind] = {
             document="""jsonb_build_object('displayName', t.display_name, 'description', t.description,
                 'provisioningType', t.provisioning_type,
                 'domainJoinConfigurations', CASE WHEN t.region_group IS NULL THEN COALESCE(
-                  (SELECT jsonb_agg(jsonb_build_object('domainJoinType', t.join_type, 'onPremisesConnection', k.display_name)
+                  (SELECT jsonb_agg(jsonb_build_object('domainJoinType', t.join_type, 'onPremisesConnection',
+                    k.display_name)
                           ORDER BY pc.position)
-                     FROM policy_connections pc JOIN connections k ON k.id = pc.connection_id WHERE pc.policy_id = t.id), '[]')
-                  ELSE jsonb_build_array(jsonb_build_object('domainJoinType', t.join_type, 'regionGroup', t.region_group,
+                     FROM policy_connections pc JOIN connections k ON k.id = pc.connection_id
+                       WHERE pc.policy_id = t.id), '[]')
+                  ELSE jsonb_build_array(jsonb_build_object('domainJoinType', t.join_type, 'regionGroup',
+                    t.region_group,
                           'regionName', COALESCE(t.region, 'automatic'))) END,
                 'image', CASE t.image_type WHEN 'gallery' THEN jsonb_build_object('gallery', t.gallery_image)
                                            ELSE jsonb_build_object('device', t.device_image) END,

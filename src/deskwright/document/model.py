@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -136,7 +145,7 @@ class User(Entry):
 
 class Group(Entry):
     section = "groups"
-    lists = {"members": "members"}  # noqa: RUF012 - a ClassVar of the base
+    lists = {"members": "members"}
     display_name: Name
     kind: Literal["security", "microsoft365"] | None = None
     members: list[Upn] | None = None
@@ -176,10 +185,10 @@ class ServicePlan(Entry):
 
 
 class License(Entry):
-    """Who holds a plan's licence. Unlike elsewhere a list that is not written is an empty one: the entry is the list."""
+    """Who holds a plan's licence. Unlike elsewhere a list that is not written is empty: the entry is the list."""
 
     section = "licenses"
-    lists = {"licenseUsers": "users", "licenseGroups": "groups"}  # noqa: RUF012
+    lists = {"licenseUsers": "users", "licenseGroups": "groups"}
     service_plan: Name = Field(validation_alias=AliasChoices("servicePlan", "servicePlanName"))
     users: list[Upn] = []
     groups: list[Name] = []
@@ -260,6 +269,27 @@ class DeviceImage(Entry):
             "sizeInGB": found.disk_gb if found else 64,
         }
         return {**read_from_source, **super().given()}
+
+
+def salvage(model: type[Entry], value: Any) -> Entry:
+    """What can be read of an item that breaks a rule, so that its other mistakes are found too, and nothing that
+    names it is called unknown. It is never written."""
+    kept: dict[str, Any] = {}
+    given = value if isinstance(value, dict) else {}
+    for name, found in model.model_fields.items():
+        alias = found.validation_alias
+        names = [str(c) for c in alias.choices] if isinstance(alias, AliasChoices) else [found.alias or name]
+        written = next((given[n] for n in names if n in given), None)
+        if written is None:
+            continue
+        try:
+            kind: Any = found.annotation
+            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[kind, *found.metadata] if found.metadata else kind)
+            kept[name] = adapter.validate_python(written, strict=True)
+        except ValidationError:
+            if name in ("display_name", "user_principal_name", "service_plan") and isinstance(written, str):
+                kept[name] = written.strip()
+    return model.model_construct(**kept)
 
 
 def explain_error(error: dict[str, Any]) -> str:

@@ -26,9 +26,11 @@ from deskwright.document.model import (
 )
 from deskwright.domain.images import gallery_image
 from deskwright.domain.naming import DEFAULT_TEMPLATE, check_policy_name, check_template
+from deskwright.domain.rules import Refused
+from deskwright.operations.faults import check as check_fault
+from deskwright.operations.policy_ground import AUTOMATIC, check_locale, check_provisioning_type
 from deskwright.operations.user_settings import FREQUENCIES
 
-AUTOMATIC = "automatic"
 FASTEST = 1_000_000
 _PART = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
 _LARGEST_NUMBER = 2**53
@@ -54,7 +56,9 @@ class RestorePoints(BaseModel):
     model_config = _PART
     user_restore_enabled: bool | None = None
     frequency_in_hours: int | None = None
-    frequency_type: Literal["default", "fourHours", "sixHours", "twelveHours", "sixteenHours", "twentyFourHours"] | None = None
+    frequency_type: (
+        Literal["default", "fourHours", "sixHours", "twelveHours", "sixteenHours", "twentyFourHours"] | None
+    ) = None
 
     @field_validator("frequency_in_hours")
     @classmethod
@@ -70,7 +74,7 @@ class RestorePoints(BaseModel):
 
 class UserSetting(Entry):
     section = "userSettings"
-    lists = {"userSettingAssignments": "assignments"}  # noqa: RUF012
+    lists = {"userSettingAssignments": "assignments"}
     display_name: Name
     local_admin_enabled: bool | None = None
     reset_enabled: bool | None = None
@@ -114,7 +118,9 @@ class DomainJoin(BaseModel):
         if hosted == (self.on_premises_connection is not None):
             raise refuse("needs one of: onPremisesConnection, or regionGroup (and regionName)")
         if hosted and self.domain_join_type == "hybridAzureADJoin":
-            raise refuse("hybridAzureADJoin needs onPremisesConnection: a domain is reached through a network connection")
+            raise refuse(
+                "hybridAzureADJoin needs onPremisesConnection: a domain is reached through a network connection"
+            )
         if self.region_name == AUTOMATIC and self.region_group is None:
             raise refuse("regionName automatic needs a regionGroup")
         return self
@@ -140,9 +146,7 @@ class PolicyImage(BaseModel):
 
 class Locale(BaseModel):
     model_config = _PART
-    locale: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] = Field(
-        validation_alias=AliasChoices("locale", "language")
-    )
+    locale: Annotated[str, ruled(check_locale)] = Field(validation_alias=AliasChoices("locale", "language"))
 
 
 class ManagedDesktop(BaseModel):
@@ -155,10 +159,10 @@ class ManagedDesktop(BaseModel):
 
 class Policy(Entry):
     section = "provisioningPolicies"
-    lists = {"policyAssignments": "assignments"}  # noqa: RUF012
+    lists = {"policyAssignments": "assignments"}
     display_name: Annotated[str, ruled(check_policy_name)]
     description: Text | None = None
-    provisioning_type: str | None = None
+    provisioning_type: Annotated[str, ruled(check_provisioning_type)] | None = None
     domain_join_configurations: Annotated[list[DomainJoin], Field(min_length=1)]
     image: PolicyImage
     cloud_pc_naming_template: Annotated[str, ruled(check_template)] | None = None
@@ -185,13 +189,6 @@ class Policy(Entry):
             found["windowsSetting"] = {"locale": found.pop("locale")}
         return found
 
-    @field_validator("provisioning_type")
-    @classmethod
-    def _dedicated(cls, value: str | None) -> str | None:
-        if value not in (None, "dedicated"):
-            raise refuse("only dedicated is supported")
-        return value
-
     @model_validator(mode="after")
     def _one_ground(self) -> "Policy":
         joins = self.domain_join_configurations
@@ -206,8 +203,8 @@ class Policy(Entry):
         return self
 
     def given(self) -> dict[str, Any]:
-        found = super().given()
-        found.pop("microsoftManagedDesktop", None)
+        left_out = ("microsoftManagedDesktop", "domainJoinConfigurations")
+        found = {k: v for k, v in super().given().items() if k not in left_out}
         found["domainJoinConfigurations"] = [j.given() for j in self.domain_join_configurations]
         return found
 
@@ -233,32 +230,20 @@ class Fault(BaseModel):
         attempts = data.get("attempts") if isinstance(data, dict) else None
         return {**data, "attempts": [attempts]} if type(attempts) is int else data
 
-    @field_validator("step")
-    @classmethod
-    def _step(cls, value: str) -> str:
-        from deskwright.checks.table import CHECKS
-        from deskwright.provision.pipeline import STEPS
-
-        known = [*STEPS, "health", *(f"health:{check}" for check in CHECKS), "image", "release"]
-        if value not in known:
-            raise refuse(f"must be one of: {', '.join(known)}")
-        return value
-
-    @field_validator("code")
-    @classmethod
-    def _code(cls, value: str) -> str:
-        from deskwright.checks.table import CHECKS
-        from deskwright.document.reader import nearest
-        from deskwright.errors import CATALOGUE
-
-        known = [*CATALOGUE, "delay", *(code for check in CHECKS.values() for code in check.error_codes)]
-        if value not in known:
-            hint = nearest(value, known)
-            raise refuse("is no code of the error catalogue" + (hint if "did you mean" in hint else ""))
-        return value
+    @model_validator(mode="after")
+    def _possible(self) -> "Fault":
+        try:
+            check_fault(
+                self.step, self.code, rate=1.0 if self.rate is None else self.rate, delay_seconds=self.delay or 0.0
+            )
+        except Refused as refused:
+            raise refuse(f"{refused.field.removeprefix('faults.')} {refused.value!r}: {refused.rule}") from refused
+        return self
 
     def given(self) -> dict[str, Any]:
-        return self.model_dump(by_alias=True, exclude_none=True)
+        """In one form: what says nothing (a rate of 1, no delay) is not there."""
+        found = self.model_dump(by_alias=True, exclude_none=True)
+        return {k: v for k, v in found.items() if (k, v) not in (("rate", 1), ("delay", 0))}
 
 
 class Simulation(BaseModel):

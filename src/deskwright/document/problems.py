@@ -27,7 +27,9 @@ class Problem:
         return f"{where}: {self.field}{shown}: {self.rule}"
 
     def as_json(self) -> dict[str, Any]:
-        value = self.value if self.value is None or isinstance(self.value, str | int | float) else _shortened(self.value)
+        value = (
+            self.value if self.value is None or isinstance(self.value, str | int | float) else _shortened(self.value)
+        )
         place = {"file": self.file, "line": self.line} | ({"column": self.column} if self.column else {})
         return {**place, "field": self.field, "value": value, "rule": self.rule}
 
@@ -63,9 +65,8 @@ class Problems:
     found: list[Problem] = field(default_factory=list)
     count: int = 0
 
-    def add(self, line: int, field: str, value: Any, rule: str, *, column: int = 0, stands_for: int = 1) -> None:
-        """`stands_for`: of how many like it this is the last that is shown."""
-        self.count += stands_for
+    def add(self, line: int, field: str, value: Any, rule: str, *, column: int = 0) -> None:
+        self.count += 1
         if len(self.found) < SHOWN:
             self.found.append(Problem(self.file, line, field, value, rule, column))
 

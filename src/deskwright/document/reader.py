@@ -8,10 +8,10 @@ can make ten lines grow into gigabytes.
 import difflib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Union
+from typing import Any, BinaryIO, Union, cast
 
 import yaml
 
@@ -104,7 +104,7 @@ class Reader:
     _events: Iterator[Any] = field(default_factory=lambda: iter(()), init=False)
     _where: str = field(default="", init=False)
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Generator[Item, None, None]:
         with self.document.open() as file:
             try:
                 yield from self._document(file)
@@ -127,7 +127,7 @@ class Reader:
         return None
 
     def _document(self, file: BinaryIO) -> Iterator[Item]:
-        parsed = yaml.parse(file, Loader=_LOADER)
+        parsed = cast(Generator[Any, None, None], yaml.parse(file, Loader=_LOADER))
         with closing(parsed):
             self._events = iter(parsed)
             next(self._events)  # the stream's start
@@ -152,7 +152,9 @@ class Reader:
 
     def _section(self, key: Any) -> Iterator[Item]:
         if not isinstance(key, yaml.ScalarEvent):
-            self.problems.add(_line(key), "document", None, f"names its sections by text; there are: {', '.join(SECTIONS)}")
+            self.problems.add(
+                _line(key), "document", None, f"names its sections by text; there are: {', '.join(SECTIONS)}"
+            )
             self._skip(key)
             self._skip(next(self._events))
             return

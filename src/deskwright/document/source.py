@@ -4,7 +4,7 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from deskwright.domain.rules import Refused
 
@@ -37,7 +37,7 @@ class Document:
 
     def sha256(self) -> str:
         with self.open() as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
 
     def size(self) -> int:
         return self.path.stat().st_size if self.path else len(self.content)

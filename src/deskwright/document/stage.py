@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from deskwright.document.kinds import KINDS
 from deskwright.document.model import Connection as NetworkConnection
-from deskwright.document.model import Entry, Reference, Site, explain_error, known_names
+from deskwright.document.model import Entry, Reference, Site, explain_error, known_names, salvage
 from deskwright.document.model_policies import MODELS, Simulation
 from deskwright.document.problems import Problems
 from deskwright.document.reader import Item, Reader, nearest
@@ -42,15 +42,19 @@ _TABLES = (
     # The lists that are written, also the empty ones: these count as a whole.
     "CREATE TEMP TABLE staged_lists (relation text NOT NULL, owner text NOT NULL) ON COMMIT DROP",
     """
-    CREATE TEMP TABLE differences (kind text NOT NULL, position bigint NOT NULL, line integer NOT NULL, id uuid NOT NULL,
-      name text NOT NULL, before jsonb, after jsonb, secret bytea, restored boolean NOT NULL DEFAULT false) ON COMMIT DROP
+    CREATE TEMP TABLE differences (kind text NOT NULL, position bigint NOT NULL, line integer NOT NULL,
+      id uuid NOT NULL,
+      name text NOT NULL, before jsonb, after jsonb, secret bytea,
+        restored boolean NOT NULL DEFAULT false) ON COMMIT DROP
     """,
     """
-    CREATE TEMP TABLE edges (relation text NOT NULL, owner_id uuid NOT NULL, target_id uuid NOT NULL, added boolean NOT NULL,
+    CREATE TEMP TABLE edges (relation text NOT NULL, owner_id uuid NOT NULL, target_id uuid NOT NULL,
+      added boolean NOT NULL,
       position bigint NOT NULL, number bigint, owner_name text NOT NULL DEFAULT '') ON COMMIT DROP
     """,
     """
-    CREATE TEMP TABLE touches (user_id uuid NOT NULL, gain boolean NOT NULL, position bigint NOT NULL, activity text NOT NULL,
+    CREATE TEMP TABLE touches (user_id uuid NOT NULL, gain boolean NOT NULL, position bigint NOT NULL,
+      activity text NOT NULL,
       object text NOT NULL) ON COMMIT DROP
     """,
 )
@@ -196,6 +200,7 @@ class Stager:
             entry = model.model_validate(item.value)
         except ValidationError as invalid:
             self._invalid(item, known_names(model), invalid)
+            self._stage_invalid(item, salvage(model, item.value))
             return
         key = entry.name.lower()
         if item.section != "licenses":
@@ -203,12 +208,35 @@ class Stager:
             if isinstance(entry, Site):
                 self._check_site(item, entry)
             lines = json.dumps(_flat(item)) if item.section in _SMALL else None
-            row = (item.section, self._next(), item.lines.line, key, entry.name, json.dumps(entry.given()), secret, lines)
+            row = (
+                item.section,
+                self._next(),
+                item.lines.line,
+                key,
+                entry.name,
+                json.dumps(entry.given()),
+                secret,
+                lines,
+            )
             self._objects.add(*row)
         for relation in entry.listed():
             self._lists.add(relation, key)
         for reference in entry.references():
             self._refer(item, key, reference)
+
+    def _stage_invalid(self, item: Item, entry: Entry) -> None:
+        name = getattr(entry, "name", None) if _has_name(entry) else None
+        if name is None:
+            return
+        if item.section != "licenses":
+            policy = item.section == "provisioningPolicies"
+            doc = entry.given() if policy and "domain_join_configurations" in entry.model_fields_set else {}
+            lines = json.dumps({**_flat(item), "invalid": True})
+            self._objects.add(
+                item.section, self._next(), item.lines.line, name.lower(), name, json.dumps(doc), None, lines
+            )
+        for reference in entry.references():
+            self._refer(item, name.lower(), reference)
 
     def _refer(self, item: Item, owner: str, reference: Reference) -> None:
         place = _field(item, reference.path)
@@ -234,7 +262,9 @@ class Stager:
             self._problems.refused(item.lines.at(*path), f"{item.where}.{refused.field}", refused)
         except (TypeError, ValueError, AttributeError) as unclear:
             # A provider's configuration is free in form, and what it makes of nonsense is its own.
-            self._problems.add(item.lines.line, item.where, None, f"has a configuration its provider cannot read: {unclear}")
+            self._problems.add(
+                item.lines.line, item.where, None, f"has a configuration its provider cannot read: {unclear}"
+            )
 
     def _secret(self, item: Item, entry: NetworkConnection, key: str) -> bytes | None:
         """The password, encrypted, where it differs from the one that is kept. It never reaches the database in clear."""
@@ -281,6 +311,11 @@ class Stager:
         return self._position
 
 
+def _has_name(entry: Entry) -> bool:
+    """Whether the property that holds the name could be read: what was salvaged lacks what it lacks."""
+    return bool(entry.model_fields_set & {"display_name", "user_principal_name", "service_plan"})
+
+
 def _field(item: Item, path: tuple[str | int, ...]) -> str:
     return item.where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
 
@@ -294,4 +329,3 @@ def _flat(item: Item) -> dict[str, Any]:
     for index in range(len(joins) if isinstance(joins, list) else 0):
         found[f"domainJoinConfigurations.{index}"] = item.lines.at("domainJoinConfigurations", index)
     return found
-

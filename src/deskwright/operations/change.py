@@ -90,13 +90,13 @@ def change(
             connection.rollback()
             return
         if not confirmed:
-            _brake(opened)
+            brake(opened)
         if opened.changed:
             connection.execute(text("UPDATE tenants SET revision = revision + 1 WHERE id = :id"), {"id": tenant.id})
         connection.commit()
 
 
-def _brake(opened: Change) -> None:
+def brake(opened: Change) -> None:
     """R13: more than so many people, and more than such a share of all with one, would lose their Cloud PC."""
     connection, tenant = opened.connection, opened.tenant
     limits = TenantSettings(**_settings(connection, tenant.id))

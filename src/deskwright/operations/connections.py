@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -110,7 +111,7 @@ def create(
         "organizational_unit": organizational_unit.strip() or None,
         "ad_domain_username": ad_domain_username.strip() or None,
     }
-    _check(values, has_password=bool(ad_domain_password))
+    check_properties(values, has_password=bool(ad_domain_password))
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         named.refuse_taken(opened.connection, tenant, CONNECTION, name)
         row = named.create(
@@ -155,7 +156,7 @@ def set_(
             "ad_domain_username": ad_domain_username,
         }
         given = {k: v.strip() for k, v in texts.items() if v is not None}
-        _check({**row._mapping, **given}, has_password=row.ad_domain_password is not None)
+        check_properties({**row._mapping, **given}, has_password=row.ad_domain_password is not None)
         if "display_name" in given:
             named.refuse_taken(opened.connection, tenant, CONNECTION, given["display_name"], besides=row.id)
         site = None if region is None else sites.in_region(opened.connection, tenant, region).id
@@ -287,7 +288,7 @@ def _check_soon(opened: Change, row: "Row[Any]") -> "Row[Any]":
     return opened.connection.execute(soon).one()
 
 
-def _check(values: Any, *, has_password: bool) -> None:
+def check_properties(values: Mapping[str, Any], *, has_password: bool) -> None:
     """Refused names the property; `values` are columns."""
     kind = values["connection_type"]
     if kind not in TYPES:

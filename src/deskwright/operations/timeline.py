@@ -213,8 +213,12 @@ def _error(
         "policy": pc.policy_name,
     }
     fault = connection.execute(_FAULT, asked).scalar_one_or_none()
+    told = described(code, values, name)
+    if fault is not None:
+        clear = f"deskwright fault clear {fault}"
+        told["actions"].insert(0, {"id": "clearFault", "label": "Clear the simulator's fault", "command": clear})
     return {
-        **described(code, values, name),
+        **told,
         "step": failed[-1] if failed else None,
         "stepTitle": step_title(failed[-1]) if failed else None,
         "faultId": fault,

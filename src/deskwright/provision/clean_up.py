@@ -13,6 +13,7 @@ from deskwright.providers.registry import providers_for
 from deskwright.provision.context import World
 from deskwright.provision.ledger import AT_ONCE, FILL_PRIORITY, FILL_SEATS
 from deskwright.provision.sites import load_site
+from deskwright.store.statements import ask, statement
 from deskwright.store.status import move
 from deskwright.store.touched import touch_users
 
@@ -21,17 +22,17 @@ log = logging.getLogger(__name__)
 # A provider that refuses is asked again after a minute, then two, ... at most six hours (real and simulated alike).
 _FIRST_RETRY, _LONGEST_RETRY = 60.0, 6 * 3600.0
 
-_DUE = text(
+_DUE = statement(
     """
     SELECT id, kind, key, site_id FROM ledger
      WHERE cloud_pc_id = :cloud_pc AND state IN ('intended', 'created') AND release_at <= tenant_now(tenant_id)
      ORDER BY id DESC
     """
 )
-_RELEASED = text(
+_RELEASED = statement(
     "UPDATE ledger SET state = :state, released_at = tenant_now(tenant_id), release_at = NULL, last_error = NULL WHERE id = :id"
 )
-_REFUSED = text(
+_REFUSED = statement(
     """
     UPDATE ledger SET release_attempts = release_attempts + 1, last_error = :error,
            release_at = tenant_now(tenant_id) + make_interval(secs => LEAST(:first * 2 ^ release_attempts, :longest))
@@ -71,9 +72,8 @@ def clean_up(world: World, cloud_pc: UUID) -> None:
 
 def release_due(world: World, cloud_pc: UUID) -> None:
     """Ask the providers to release what is due. What is refused is noted and tried again later (L4)."""
-    with world.database.single.connect() as connection:
-        due = connection.execute(_DUE, {"cloud_pc": cloud_pc}).all()
-    for row in due:
+    single = world.database.single
+    for row in ask(single, _DUE, {"cloud_pc": cloud_pc}):
         resource = RESOURCES[Kind(row.kind)]
         try:
             site = load_site(world.database, row.site_id)
@@ -81,13 +81,8 @@ def release_due(world: World, cloud_pc: UUID) -> None:
         except Exception as failure:  # noqa: BLE001 - whatever it is, the rest must still be released
             log.warning("release of %s refused: %s", row.key, failure)
             error = f"{failure.code}: {failure.values}" if isinstance(failure, ProviderError) else repr(failure)
-            with world.database.single.connect() as connection:
-                connection.execute(
-                    _REFUSED,
-                    {"id": row.id, "error": error[:500], "first": _FIRST_RETRY, "longest": _LONGEST_RETRY},
-                )
+            ask(
+                single, _REFUSED, {"id": row.id, "error": error[:500], "first": _FIRST_RETRY, "longest": _LONGEST_RETRY}
+            )
         else:
-            with world.database.single.connect() as connection:
-                connection.execute(
-                    _RELEASED, {"id": row.id, "state": "disabled" if resource.disabled_only else "released"}
-                )
+            ask(single, _RELEASED, {"id": row.id, "state": "disabled" if resource.disabled_only else "released"})

@@ -14,7 +14,7 @@ from deskwright.store.database import Database
 from deskwright.store.secrets import Secrets
 
 
-class StepFailed(Exception):  # noqa: N818 - the domain's word
+class StepFailed(Exception):
     """The step could not do its work; `code` stands in the error catalogue, `values` fill its message."""
 
     def __init__(self, code: str, **values: Any) -> None:

@@ -18,6 +18,7 @@ from deskwright.domain.plans import Size
 from deskwright.provision.context import RunFacts
 from deskwright.settings import TenantSettings
 from deskwright.store.database import Database
+from deskwright.store.statements import ask, ask_one, statement
 
 OUTPUT_LIMIT = 4000
 
@@ -31,7 +32,7 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
 
 
-class LeaseLost(Exception):  # noqa: N818 - not an error of ours: somebody else carries the run now
+class LeaseLost(Exception):
     """Another worker has taken the run over, or it has ended: nothing more may be written for it."""
 
 
@@ -86,7 +87,7 @@ class Beginning:
     """Ledger rows: kind, key, shared."""
 
 
-_TAKE = text(
+_TAKE = statement(
     """
     WITH taken AS (
       UPDATE runs SET lease = lease + 1, wake_at = NULL, wake_reason = NULL WHERE id = :run AND state = 'active' RETURNING *)
@@ -98,7 +99,7 @@ _TAKE = text(
     """
 )
 
-_STEPS = text(
+_STEPS = statement(
     "SELECT attempt, step, outcome, started_at, made, code, message FROM steps WHERE run_id = :run ORDER BY attempt, started_at"
 )
 
@@ -113,10 +114,9 @@ _GROUND = """
     (SELECT health_status FROM connections k WHERE k.id = CAST(:connection AS uuid)) AS connection_health
 """
 
-_LOOK = text(f"SELECT tenant_now(:tenant) AS now, {_GROUND}")
+_LOOK = statement(f"SELECT tenant_now(:tenant) AS now, {_GROUND}")
 
-_ADVANCE = text(
-    f"""
+_ADVANCE_SQL = f"""
     WITH fence AS MATERIALIZED (
       SELECT id, tenant_now(tenant_id) AS now FROM runs
        WHERE id = :run AND lease = :lease AND state = 'active' FOR NO KEY UPDATE),
@@ -145,7 +145,8 @@ _ADVANCE = text(
       ON CONFLICT (tenant_id, key) DO NOTHING)
     SELECT f.now, {_GROUND} FROM fence f
     """
-)
+_ADVANCE = statement(_ADVANCE_SQL)
+_END_STEP = text(_ADVANCE_SQL)
 
 _FENCE = text("SELECT wake_at FROM runs WHERE id = :run AND lease = :lease AND state = 'active' FOR NO KEY UPDATE")
 _PARK = text(
@@ -156,8 +157,7 @@ _PARK = text(
 
 def take(database: Database, run: UUID) -> RunFacts | None:
     """Take the run over: from now on only this lease may write for it. None when it has ended."""
-    with database.single.connect() as connection:
-        row = connection.execute(_TAKE, {"run": run}).one_or_none()
+    row = ask_one(database.single, _TAKE, {"run": run})
     if row is None:
         return None
     return RunFacts(
@@ -184,17 +184,14 @@ def take(database: Database, run: UUID) -> RunFacts | None:
 
 def steps_of(database: Database, run: UUID) -> list[StepRow]:
     """The run's step rows, oldest first."""
-    with database.single.connect() as connection:
-        rows = connection.execute(_STEPS, {"run": run}).all()
+    rows = ask(database.single, _STEPS, {"run": run})
     return [StepRow(r.attempt, r.step, Outcome(r.outcome), r.started_at, r.made, r.code, r.message) for r in rows]
 
 
 def look(database: Database, run: RunFacts, connection_id: UUID | None) -> Watch:
     """The ground as it is now."""
-    with database.single.connect() as connection:
-        return Watch(
-            **connection.execute(_LOOK, {**_subject(run, connection_id), "tenant": run.tenant_id}).one()._mapping
-        )
+    (row,) = ask(database.single, _LOOK, {**_subject(run, connection_id), "tenant": run.tenant_id})
+    return Watch(*row)
 
 
 def advance(
@@ -205,16 +202,15 @@ def advance(
     begun: Beginning | None,
 ) -> Watch:
     """End one step and begin the next, in one commit. Raises LeaseLost, having written nothing."""
-    with database.single.connect() as connection:
-        row = connection.execute(_ADVANCE, _advance_values(run, connection_id, ended, begun)).one_or_none()
+    row = ask_one(database.single, _ADVANCE, _advance_values(run, connection_id, ended, begun))
     if row is None:
         raise LeaseLost(run.run_id)
-    return Watch(**row._mapping)
+    return Watch(*row)
 
 
 def end_step(connection: Connection, run: RunFacts, ended: Ending) -> None:
     """The same for a run's last step, inside the transaction that ends the run."""
-    if connection.execute(_ADVANCE, _advance_values(run, None, ended, None)).one_or_none() is None:
+    if connection.execute(_END_STEP, _advance_values(run, None, ended, None)).one_or_none() is None:
         raise LeaseLost(run.run_id)
 
 

@@ -2,23 +2,22 @@
 
 from uuid import UUID
 
-from sqlalchemy import text
-
 from deskwright.providers.registry import Site, providers_for
 from deskwright.provision.context import Ground, RunFacts, StepFailed
 from deskwright.store.database import Database
+from deskwright.store.statements import ask, statement
 
 USABLE_HEALTH = ("passed", "warning")
 
-_SITE = text("SELECT tenant_id, id, name, compute, directory, management FROM sites WHERE id = :id")
-_CONNECTIONS = text(
+_SITE = statement("SELECT tenant_id, id, name, compute, directory, management FROM sites WHERE id = :id")
+_CONNECTIONS = statement(
     """
     SELECT k.id, k.display_name, k.health_status, s.id AS site_id, s.name AS site_name
       FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS wanted (id, position)
       JOIN connections k ON k.id = wanted.id JOIN sites s ON s.id = k.site_id ORDER BY wanted.position
     """
 )
-_REGION = text(
+_REGION = statement(
     """
     SELECT id, name FROM sites WHERE tenant_id = :tenant AND region_group = :region_group
        AND (CAST(:region AS text) IS NULL OR name = :region OR region = :region) ORDER BY created_at, name
@@ -26,7 +25,7 @@ _REGION = text(
 )
 
 
-class NoHealthyConnection(Exception):  # noqa: N818 - a state of the world the run waits for
+class NoHealthyConnection(Exception):
     """None of the policy's connections is healthy."""
 
     def __init__(self, names: list[str]) -> None:
@@ -35,8 +34,7 @@ class NoHealthyConnection(Exception):  # noqa: N818 - a state of the world the r
 
 
 def load_site(database: Database, site: UUID) -> Site:
-    with database.single.connect() as connection:
-        row = connection.execute(_SITE, {"id": site}).one()
+    (row,) = ask(database.single, _SITE, {"id": site})
     return Site(row.tenant_id, row.id, row.name, row.compute, row.directory, row.management)
 
 
@@ -44,15 +42,13 @@ def choose_ground(database: Database, run: RunFacts) -> Ground:
     """Where the next attempt happens. Raises NoHealthyConnection, or StepFailed where no site of the region is left."""
     policy = run.policy
     if policy["connections"]:
-        with database.single.connect() as connection:
-            rows = connection.execute(_CONNECTIONS, {"ids": policy["connections"]}).all()
+        rows = ask(database.single, _CONNECTIONS, {"ids": policy["connections"]})
         for row in rows:
             if row.health_status in USABLE_HEALTH:
                 return Ground(row.site_id, row.site_name, row.id, row.display_name)
         raise NoHealthyConnection([row.display_name for row in rows])
-    with database.single.connect() as connection:
-        values = {"tenant": run.tenant_id, "region_group": policy["region_group"], "region": policy["region"]}
-        sites = connection.execute(_REGION, values).all()
+    values = {"tenant": run.tenant_id, "region_group": policy["region_group"], "region": policy["region"]}
+    sites = ask(database.single, _REGION, values)
     if not sites:
         raise StepFailed(
             "capacityUnavailable",

@@ -29,8 +29,8 @@ _LOAD = text(
 _RESULT = text(
     """
     INSERT INTO connection_checks (connection_id, check_id, tenant_id, status, error_code, detail, started_at, ended_at)
-    VALUES (:connection, :check, :tenant, :status, :code, :detail, :started,
-            CASE WHEN :status = 'running' THEN NULL ELSE tenant_now(:tenant) END)
+    VALUES (:connection, :check, :tenant, CAST(:status AS text), :code, :detail, :started,
+            CASE WHEN CAST(:status AS text) = 'running' THEN NULL ELSE tenant_now(:tenant) END)
     ON CONFLICT (connection_id, check_id) DO UPDATE SET status = excluded.status, error_code = excluded.error_code,
            detail = excluded.detail, started_at = excluded.started_at, ended_at = excluded.ended_at
     """

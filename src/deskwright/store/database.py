@@ -18,6 +18,9 @@ _EMBEDDED_CONFIGURATION = (
     "unix_socket_permissions = 0700\njit = off\nmax_connections = 200\nshared_buffers = 64MB\nmax_wal_size = 1GB\n"
 )
 
+# The same few statements again and again: planning each anew would cost more than running it.
+_GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
+
 
 @dataclass
 class Database:
@@ -43,6 +46,7 @@ class Database:
             max_overflow=self.pool_size,
             pool_timeout=60,
             isolation_level="AUTOCOMMIT",
+            connect_args={"options": _GENERIC_PLANS},
         )
         self.world = create_engine(
             url,
@@ -50,7 +54,7 @@ class Database:
             max_overflow=self.pool_size,
             pool_timeout=60,
             isolation_level="AUTOCOMMIT",
-            connect_args={"options": "-c synchronous_commit=off -c plan_cache_mode=force_generic_plan"},
+            connect_args={"options": f"-c synchronous_commit=off {_GENERIC_PLANS}"},
         )
 
     @contextmanager

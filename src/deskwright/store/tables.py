@@ -492,7 +492,7 @@ faults = Table(
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     _tenant(),
-    Column("step", String(8), nullable=False),
+    Column("step", String(32), nullable=False),
     Column("code", String(64), nullable=False),
     Column("user_principal_name", Text),
     Column("policy_name", Text),

@@ -5,6 +5,7 @@ real ones. Its state stands in the schema ``simulator``, which nothing outside t
 outlive any worker and be the same world for all of them.
 
 world.py     the tables, and looking into them
+statements.py sending them
 making.py    the one statement by which objects come into being, and the one by which they go
 faults.py    what an administrator asked to go wrong
 durations.py how long things take

@@ -7,16 +7,15 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Row, text
-
 from deskwright.domain.plans import Size
 from deskwright.domain.resources import Kind
 from deskwright.domain.rules import Refused
 from deskwright.guest.actions import Action
-from deskwright.providers.contract import Call, Found, Made, MachineSpec, Network, NotYet, ProviderError
+from deskwright.providers.contract import Call, Found, MachineSpec, Made, Network, NotYet, ProviderError
 from deskwright.providers.simulator import durations, faults, guest, making, world
 from deskwright.providers.simulator.durations import Duration
 from deskwright.providers.simulator.making import Full, Wanted
+from deskwright.providers.simulator.statements import Row, ask, statement
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
 
@@ -24,8 +23,7 @@ _DEFAULT_CAPACITY = {"vCpuCount": 100_000, "ramInGB": 400_000, "storageInGB": 20
 _DEFAULT_HOSTED_NETWORK = "10.0.0.0/16"
 _KINDS = (Kind.CAPACITY, Kind.VM, Kind.DISK, Kind.NIC, Kind.NETWORK, Kind.SECURITY_GROUP)
 
-_ALLOCATE = making.statement(
-    needed="true",
+_ALLOCATE = making.making(
     room="""NOT EXISTS (SELECT FROM simulator.capacity c WHERE c.tenant_id = :tenant AND c.site_id = :site AND
       (c.vcpu_used + :vcpu > :vcpus OR c.ram_used + :ram > :rams OR c.storage_used + :storage > :storages))""",
     # The row's check undoes all of it where somebody else took the room after the look above.
@@ -40,22 +38,23 @@ _ALLOCATE = making.statement(
             ram_total = excluded.ram_total, storage_total = excluded.storage_total
     )""",
 )
-_USED = text(
+_USED = statement(
     "SELECT vcpu_used, ram_used, storage_used FROM simulator.capacity WHERE tenant_id = :tenant AND site_id = :site"
 )
 
-# An address that came back is used before a new one. Here the insert has no ON CONFLICT: if somebody made the same NIC
-# meanwhile, the violation undoes the address that was taken as well, and the next turn finds theirs.
 _ADDRESSES_LEFT = """NOT EXISTS (
   SELECT FROM simulator.pools full_one
    WHERE full_one.tenant_id = :tenant AND full_one.pool = :pool AND full_one.used >= full_one.size)"""
-_ATTACH = faults.statement(
+# An address that came back is used before a new one. Here the insert has no ON CONFLICT: if somebody made the same NIC
+# meanwhile, the violation undoes the address that was taken as well, and the next turn finds theirs.
+_ATTACH = statement(
     f"""
     {faults.prelude()},
+    {making.ground(_ADDRESSES_LEFT)},
     existing AS MATERIALIZED (SELECT o.* FROM simulator.objects o WHERE o.tenant_id = :tenant AND o.key = :key),
     wanted AS MATERIALIZED (
-      SELECT FROM fault
-       WHERE fault.code IS NULL AND NOT EXISTS (SELECT FROM existing) AND {making.NEEDED} AND {_ADDRESSES_LEFT}
+      SELECT FROM fault CROSS JOIN ground
+       WHERE fault.code IS NULL AND ground.needed AND ground.room AND NOT EXISTS (SELECT FROM existing)
     ),
     chosen AS MATERIALIZED (
       SELECT f.number FROM simulator.freed_addresses f
@@ -82,14 +81,14 @@ _ATTACH = faults.statement(
         FROM taken CROSS JOIN tenant CROSS JOIN fault
       RETURNING *
     )
-    {making.RESULT.format(needed=making.NEEDED, room=_ADDRESSES_LEFT)}
-    """  # noqa: S608 - put together from this package's constants
+    {making.RESULT}
+    """
 )
-_POOL = text("SELECT size - used FROM simulator.pools WHERE tenant_id = :tenant AND pool = :pool")
+_POOL = statement("SELECT size - used AS free FROM simulator.pools WHERE tenant_id = :tenant AND pool = :pool")
 
 # A machine's operation is begun once; its actions are those last asked for (a one-time password is a new one each
 # time), and count from when it is finished.
-_INSIDE = faults.statement(
+_INSIDE = statement(
     f"""
     {faults.prelude()},
     machine AS MATERIALIZED (
@@ -118,7 +117,7 @@ _INSIDE = faults.statement(
              WHERE n.attached_to = :vm AND n.kind = 'nic' AND n.ready_at <= tenant.at LIMIT 1) END AS address
       FROM tenant CROSS JOIN fault
       LEFT JOIN (SELECT ready_at FROM existing UNION ALL SELECT ready_at FROM made) o ON true
-    """  # noqa: S608 - put together from this package's constants
+    """
 )
 
 
@@ -275,17 +274,15 @@ class SimulatedCompute:
 
     def free_addresses(self, network: Network) -> int:
         pool, subnet = self._pool(network)
-        with self._database.world.connect() as connection:
-            free = connection.execute(_POOL, {"tenant": self._site.tenant_id, "pool": pool}).scalar_one_or_none()
-        return _size(subnet) if free is None else int(free)
+        rows = ask(self._database, _POOL, {"tenant": self._site.tenant_id, "pool": pool})
+        return int(rows[0].free) if rows else _size(subnet)
 
     def _free(self) -> Size:
         asked = {"tenant": self._site.tenant_id, "site": self._site.id}
-        with self._database.world.connect() as connection:
-            used = connection.execute(_USED, asked).one_or_none()
-        total = self._capacity
-        if used is None:
+        rows, total = ask(self._database, _USED, asked), self._capacity
+        if not rows:
             return total
+        used = rows[0]
         return Size(total.vcpu - used.vcpu_used, total.ram_gb - used.ram_used, total.storage_gb - used.storage_used)
 
     def _pool(self, network: Network) -> tuple[str, ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -294,9 +291,7 @@ class SimulatedCompute:
             return f"{self._site.id}:hosted:{self._hosted}", ipaddress.ip_network(self._hosted)
         return f"{self._site.id}:{network.network}:{network.subnet}", subnet_of(network.subnet)
 
-    def _inside(
-        self, call: Call, vm_id: str, operation: str, duration: Duration, actions: list[dict[str, Any]]
-    ) -> "Row[Any]":
+    def _inside(self, call: Call, vm_id: str, operation: str, duration: Duration, actions: list[dict[str, Any]]) -> Row:
         parameters = {
             **faults.asking(call),
             "vm": vm_id,

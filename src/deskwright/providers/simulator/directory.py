@@ -9,16 +9,18 @@ from deskwright.domain.rules import Refused
 from deskwright.providers.contract import Call, DomainJoin, Found, Made, NotYet, ProviderError
 from deskwright.providers.simulator import durations, faults, making, world
 from deskwright.providers.simulator.making import Wanted
+from deskwright.providers.simulator.statements import ask, statement
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
 
 _IDENTITIES = ("entra", "local")
 
-_FIND = faults.statement(
+_FIND = statement(
     f"""
     {faults.prelude()},
     found AS MATERIALIZED (
-      SELECT o.external_id, o.data, CASE WHEN fault.unseen THEN tenant.at + interval '10 years' ELSE o.ready_at END AS at
+      SELECT o.external_id, o.data,
+             CASE WHEN fault.unseen THEN tenant.at + interval '10 years' ELSE o.ready_at END AS at
         FROM simulator.objects o CROSS JOIN tenant CROSS JOIN fault
        WHERE o.tenant_id = :tenant AND o.key = :key AND o.kind = 'device'
     ),
@@ -30,7 +32,7 @@ _FIND = faults.statement(
     SELECT fault.code, fault.code_delay, tenant.at AS now, 1800 / tenant.speed AS period, found.external_id,
            found.data || CAST(:attributes AS jsonb) AS data, found.at, found.at <= tenant.at AS ready
       FROM tenant CROSS JOIN fault LEFT JOIN found ON true
-    """  # noqa: S608 - put together from this package's constants
+    """
 )
 
 
@@ -82,10 +84,10 @@ class SimulatedDirectory:
             "key": call.key(Kind.DEVICE),
             "attributes": json.dumps(dict(attributes)),
         }
-        with self._database.world.connect() as connection:
-            row = connection.execute(_FIND, parameters).one_or_none()
-        if row is None:
+        rows = ask(self._database, _FIND, parameters)
+        if not rows:
             raise ProviderError("internalServerError", step=call.step, reason=f"there is no tenant {call.tenant_id}")
+        row = rows[0]
         faults.raise_matching(self._database, call, row, {"device": computer_name, "site": self._site.name})
         if row.external_id is None:
             # Never joined, or removed meanwhile. Even an infinitely fast directory is not asked without a pause.

@@ -18,21 +18,14 @@ Step ``release`` makes the clean-up fail; ``health``, or ``health:`` and a check
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, TextClause, text
-
 from deskwright.domain.resources import Kind
 from deskwright.providers.contract import Call, NotYet, ProviderError
+from deskwright.providers.simulator.statements import Row, ask, statement
 from deskwright.store.database import Database
-
 
 # For objects found by their external id. As a plain comparison it would tempt the planner, which knows nothing of a
 # table that is new, to walk through all of a tenant's objects by the index that begins with the tenant.
 OURS = "(o.tenant_id = :tenant) IS TRUE"
-
-
-def statement(sql: str) -> TextClause:
-    """`sql` on one line: psycopg parses a statement anew each time when it is longer than 4096 characters."""
-    return text(" ".join(sql.split()))
 
 
 def _fraction(of: str) -> str:
@@ -67,7 +60,7 @@ def prelude(steps: str = ":step") -> str:
                  AND (coalesce(jsonb_typeof(f.attempts), 'null') <> 'array'
                       OR f.attempts @> to_jsonb(CAST(:attempt AS integer)))
                  AND (f.rate >= 1 OR {_fraction(":subject || ':' || f.step || ':' || f.code")} < f.rate)) m
-    )"""  # noqa: S608 - put together from this file's constants
+    )"""
 
 
 def ready_at(seconds: str) -> str:
@@ -92,7 +85,7 @@ def asking(call: Call, *, hybrid: bool = False) -> dict[str, Any]:
     }
 
 
-_BEGIN_TO_FAIL = text(
+_BEGIN_TO_FAIL = statement(
     """
     INSERT INTO simulator.operations AS o (tenant_id, subject, operation, ready_at)
     SELECT t.id, :subject, :operation, now() + make_interval(secs => t.clock_offset + :seconds / t.speed)
@@ -101,22 +94,22 @@ _BEGIN_TO_FAIL = text(
     RETURNING ready_at, ready_at <= tenant_now(tenant_id) AS over
     """
 )
-_FAILED = text(
+_FAILED = statement(
     "DELETE FROM simulator.operations WHERE tenant_id = :tenant AND subject = :subject AND operation = :operation"
+    " RETURNING operation"
 )
 
 
 def delayed(database: Database, tenant: Any, subject: str, code: str, seconds: float) -> None:
     """Let a failure come late: raises NotYet until its delay is over."""
     what = {"tenant": tenant, "subject": subject, "operation": f"fault:{code}"}
-    with database.world.connect() as connection:
-        row = connection.execute(_BEGIN_TO_FAIL, {**what, "seconds": float(seconds)}).one()
-        if not row.over:
-            raise NotYet(row.ready_at, "the operation is under way")
-        connection.execute(_FAILED, what)
+    [row] = ask(database, _BEGIN_TO_FAIL, {**what, "seconds": float(seconds)})
+    if not row.over:
+        raise NotYet(row.ready_at, "the operation is under way")
+    ask(database, _FAILED, what)
 
 
-def raise_matching(database: Database, call: Call, row: "Row[Any]", known: Mapping[str, Any]) -> None:
+def raise_matching(database: Database, call: Call, row: Row, known: Mapping[str, Any]) -> None:
     """Raise what the fault in `row` (code, code_delay) asks for, if there is one."""
     if row.code is None:
         return
@@ -133,7 +126,7 @@ def raise_matching(database: Database, call: Call, row: "Row[Any]", known: Mappi
     raise ProviderError(row.code, **{**given, **plausible, **_made_before(database, call), **known})
 
 
-_MADE_BEFORE = text(
+_MADE_BEFORE = statement(
     """
     SELECT data FROM simulator.objects
      WHERE tenant_id = :tenant AND starts_with(key, :attempt) AND kind IN ('vm', 'nic', 'computerAccount')
@@ -153,9 +146,8 @@ _NAMES = {
 def _made_before(database: Database, call: Call) -> dict[str, Any]:
     """What the attempt's earlier steps made, for the message."""
     attempt = call.key(Kind.VM).rsplit(":", 2)[0] + ":"
-    with database.world.connect() as connection:
-        made = connection.execute(_MADE_BEFORE, {"tenant": call.tenant_id, "attempt": attempt}).scalars().all()
-    return {_NAMES[name]: value for data in made for name, value in data.items() if name in _NAMES}
+    made = ask(database, _MADE_BEFORE, {"tenant": call.tenant_id, "attempt": attempt})
+    return {_NAMES[name]: value for row in made for name, value in row.data.items() if name in _NAMES}
 
 
 # What was really asked for (`known`) goes before these.

@@ -1,4 +1,4 @@
-"""What a simulated network connection's health checks find: nothing wrong, but for faults and the subnet's addresses."""
+"""What a simulated connection's health checks find: nothing wrong, but for faults and the subnet's addresses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from deskwright.providers.contract import Network
 from deskwright.providers.simulator import faults
 from deskwright.providers.simulator.compute import SimulatedCompute
+from deskwright.providers.simulator.statements import ask, statement
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
 
@@ -17,9 +18,7 @@ _ONLY_WARNINGS = (
     "udpConnectivityCheck",
 )
 
-_FAULT = faults.statement(
-    f"{faults.prelude(steps=''' 'health', 'health:' || :check ''')} SELECT code, code_delay FROM fault"  # noqa: S608
-)
+_FAULT = statement(f"{faults.prelude(steps=''' 'health', 'health:' || :check ''')} SELECT code, code_delay FROM fault")
 
 
 class SimulatedHealth:
@@ -40,8 +39,7 @@ class SimulatedHealth:
             "hybrid": False,
             "check": check_id,
         }
-        with self._database.world.connect() as world:
-            row = world.execute(_FAULT, {**asked, "tenant": self._site.tenant_id}).one()
+        [row] = ask(self._database, _FAULT, {**asked, "tenant": self._site.tenant_id})
         if row.code:
             if row.code_delay:
                 faults.delayed(self._database, self._site.tenant_id, subject, row.code, row.code_delay)

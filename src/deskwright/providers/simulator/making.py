@@ -12,19 +12,18 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import errors
-from sqlalchemy import Row, TextClause, text
-from sqlalchemy.exc import DBAPIError
 
 from deskwright.domain.resources import Kind
 from deskwright.providers.contract import Call, Made, NotYet, ProviderError
 from deskwright.providers.simulator import faults
 from deskwright.providers.simulator.durations import SYNCHRONISATION_PERIOD, Duration
+from deskwright.providers.simulator.statements import Row, ask, statement
 from deskwright.store.database import Database
 
 TURNS = 50
 
 
-class Full(Exception):  # noqa: N818 - not an error yet: its caller says of what
+class Full(Exception):
     """There is no room for what was asked."""
 
 
@@ -48,21 +47,28 @@ _NEXT_SYNCHRONISATION = f"""
             - tenant.phase) + tenant.phase) * {SYNCHRONISATION_PERIOD} / tenant.speed) END"""
 
 RESULT = """
-    SELECT fault.code, fault.code_delay, {needed} AS needed, {room} AS room, o.kind, o.external_id, o.data,
+    SELECT fault.code, fault.code_delay, ground.*, o.kind, o.external_id, o.data,
            o.synchronised, o.disabled, o.ready_at, o.ready_at <= tenant.at AS ready
-      FROM tenant CROSS JOIN fault LEFT JOIN (
+      FROM tenant CROSS JOIN fault CROSS JOIN ground LEFT JOIN (
         SELECT kind, external_id, data, synchronised, disabled, ready_at FROM existing
         UNION ALL SELECT kind, external_id, data, synchronised, disabled, ready_at FROM made) o ON true"""
 
-NEEDED = f"""(:needs = '' OR EXISTS (
-      SELECT FROM simulator.objects o WHERE o.external_id = :needs AND {faults.OURS}))"""
+
+def ground(room: str = "true") -> str:
+    """SQL: the CTE that says whether the object with external id `:needs` is there, and room (a condition) is."""
+    return f"""
+    ground AS MATERIALIZED (
+      SELECT :needs = '' OR EXISTS (
+        SELECT FROM simulator.objects o WHERE o.external_id = :needs AND {faults.OURS}) AS needed, {room} AS room
+    )"""
 
 
-def statement(*, needed: str = NEEDED, room: str = "true", also: str = "") -> TextClause:
-    """The statement that makes `:objects`, where `needed` and `room` hold; `also`: CTEs that read ``made``."""
-    return faults.statement(
+def making(*, room: str = "true", also: str = "") -> str:
+    """The statement that makes `:objects`, where there is `room`; `also`: CTEs that read ``made``."""
+    return statement(
         f"""
         {faults.prelude()},
+        {ground(room)},
         given AS MATERIALIZED (
           SELECT * FROM jsonb_to_recordset(CAST(:objects AS jsonb)) AS g (
             kind text, key text, name text, data jsonb, held jsonb, synchronised boolean)
@@ -77,19 +83,19 @@ def statement(*, needed: str = NEEDED, room: str = "true", also: str = "") -> Te
           SELECT gen_random_uuid()::text, :tenant, :site, g.key, g.kind, g.name, g.data, g.held, g.synchronised,
                  CASE WHEN NOT g.synchronised THEN done.at
                       WHEN fault.unseen THEN done.at + interval '10 years' ELSE {_NEXT_SYNCHRONISATION} END
-            FROM given g CROSS JOIN tenant CROSS JOIN fault
+            FROM given g CROSS JOIN tenant CROSS JOIN fault CROSS JOIN ground
            CROSS JOIN LATERAL (SELECT {faults.ready_at("CAST(:seconds AS float8)")} AS at) done
-           WHERE fault.code IS NULL AND {needed} AND {room}
+           WHERE fault.code IS NULL AND ground.needed AND ground.room
              AND NOT EXISTS (SELECT FROM existing e WHERE e.key = g.key)
           ON CONFLICT (tenant_id, key) DO NOTHING
           RETURNING *
         ){also}
-        {RESULT.format(needed=needed, room=room)}
-        """  # noqa: S608 - put together from this package's constants
+        {RESULT}
+        """
     )
 
 
-_MAKE = statement()
+_MAKE = making()
 
 
 def make(
@@ -101,9 +107,9 @@ def make(
     needs: str = "",
     known: Mapping[str, Any] | None = None,
     hybrid: bool = False,
-    using: TextClause = _MAKE,
+    using: str = _MAKE,
     more: Mapping[str, Any] | None = None,
-) -> dict[Kind, "Row[Any]"]:
+) -> dict[Kind, Row]:
     """The objects, made or found. Raises NotYet until each that is not `synchronised` is ready, what a matching fault
     asks for, Full where `using` found no room, internalServerError where the object `needs` is not there."""
     parameters = {
@@ -130,33 +136,30 @@ def too_busy(call: Call) -> ProviderError:
     return ProviderError("internalServerError", step=call.step, reason="the simulated world is too busy")
 
 
-def run(database: Database, using: TextClause, parameters: Mapping[str, Any]) -> "Sequence[Row[Any]] | None":
+def run(database: Database, using: str, parameters: Mapping[str, Any]) -> list[Row] | None:
     """The statement's rows; None where another one got in between and it should be asked again; raises Full."""
     try:
-        with database.world.connect() as connection:
-            return connection.execute(using, parameters).all()
-    except DBAPIError as error:
-        if isinstance(error.orig, errors.CheckViolation):
-            raise Full from None
-        if isinstance(error.orig, errors.UniqueViolation | errors.DeadlockDetected):
-            return None
-        raise
+        return ask(database, using, parameters)
+    except errors.CheckViolation:
+        raise Full from None
+    except (errors.UniqueViolation, errors.DeadlockDetected):
+        return None
 
 
 def settle(
     database: Database,
     call: Call,
-    rows: "Sequence[Row[Any]]",
+    rows: Sequence[Row],
     duration: Duration,
     known: Mapping[str, Any],
-) -> dict[Kind, "Row[Any]"]:
+) -> dict[Kind, Row]:
     """What the rows of a making statement mean: raises (also Full), or returns the objects by kind."""
     if not rows:
         raise ProviderError("internalServerError", step=call.step, reason=f"there is no tenant {call.tenant_id}")
     faults.raise_matching(database, call, rows[0], known)
-    if not rows[0].needed:
-        raise ProviderError("internalServerError", step=call.step, reason="what it belongs to is not there")
     found = {Kind(row.kind): row for row in rows if row.kind is not None}
+    if not found and not rows[0].needed:
+        raise ProviderError("internalServerError", step=call.step, reason="what it belongs to is not there")
     if not found and not rows[0].room:
         raise Full
     pending = [r.ready_at for r in found.values() if not (r.ready or r.synchronised)]
@@ -165,11 +168,11 @@ def settle(
     return found
 
 
-def as_made(row: "Row[Any]") -> Made:
+def as_made(row: Row) -> Made:
     return Made(row.external_id, row.data)
 
 
-_RELEASE = faults.statement(
+_RELEASE = statement(
     f"""
     {faults.prelude("'release'")},
     gone AS (
@@ -183,7 +186,8 @@ _RELEASE = faults.statement(
     ),
     room AS (
       UPDATE simulator.capacity c
-         SET vcpu_used = c.vcpu_used - (gone.held->>'vcpu')::bigint, ram_used = c.ram_used - (gone.held->>'ram')::bigint,
+         SET vcpu_used = c.vcpu_used - (gone.held->>'vcpu')::bigint,
+             ram_used = c.ram_used - (gone.held->>'ram')::bigint,
              storage_used = c.storage_used - (gone.held->>'storage')::bigint
         FROM gone WHERE gone.kind = 'capacity' AND c.tenant_id = :tenant AND c.site_id = gone.site_id
     ),
@@ -196,9 +200,9 @@ _RELEASE = faults.statement(
         FROM gone WHERE gone.kind = 'nic' AND p.tenant_id = :tenant AND p.pool = gone.held->>'pool'
     )
     SELECT fault.code FROM fault
-    """  # noqa: S608 - put together from this package's constants
+    """
 )
-_SWITCH = faults.statement(
+_SWITCH = statement(
     f"""
     {faults.prelude("'release'")},
     switched AS (
@@ -206,8 +210,8 @@ _SWITCH = faults.statement(
        WHERE o.tenant_id = :tenant AND o.key = :key AND o.kind = :kind AND o.disabled <> :disabled
          AND (fault.code IS NULL OR NOT :disabled)
     )
-    SELECT fault.code FROM fault
-    """  # noqa: S608 - put together from this package's constants
+    SELECT CASE WHEN :disabled THEN fault.code END AS code FROM fault
+    """
 )
 
 
@@ -221,8 +225,7 @@ def disable(database: Database, tenant_id: UUID, kind: Kind, key: str) -> None:
 
 
 def enable(database: Database, tenant_id: UUID, kind: Kind, key: str) -> None:
-    with database.world.connect() as connection:
-        connection.execute(_SWITCH, {**_of(tenant_id, key), "kind": str(kind), "key": key, "disabled": False})
+    _clean_up(database, _SWITCH, tenant_id, kind, key, disabled=False)
 
 
 def _of(tenant_id: UUID, key: str) -> dict[str, Any]:
@@ -230,7 +233,7 @@ def _of(tenant_id: UUID, key: str) -> dict[str, Any]:
     return {"tenant": tenant_id, "user": "", "policy": "", "attempt": 0, "subject": key, "hybrid": False}
 
 
-def _clean_up(database: Database, using: TextClause, tenant_id: UUID, kind: Kind, key: str, **more: Any) -> None:
+def _clean_up(database: Database, using: str, tenant_id: UUID, kind: Kind, key: str, **more: Any) -> None:
     parameters = {**_of(tenant_id, key), "kind": str(kind), "key": key, **more}
     for _ in range(TURNS):
         rows = run(database, using, parameters)

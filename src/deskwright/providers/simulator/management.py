@@ -7,10 +7,11 @@ from deskwright.domain.resources import Kind
 from deskwright.providers.contract import Call, Found, Made, NotYet, ProviderError
 from deskwright.providers.simulator import durations, faults, making, world
 from deskwright.providers.simulator.making import Wanted
+from deskwright.providers.simulator.statements import statement
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
 
-_ASSIGN = faults.statement(
+_ASSIGN = statement(
     f"""
     {faults.prelude()},
     device AS MATERIALIZED (
@@ -33,7 +34,7 @@ _ASSIGN = faults.statement(
            (r.data->>'primaryUserSince')::timestamptz AS at,
            (r.data->>'primaryUserSince')::timestamptz <= tenant.at AS ready
       FROM tenant CROSS JOIN fault LEFT JOIN result r ON true
-    """  # noqa: S608 - put together from this package's constants
+    """
 )
 
 

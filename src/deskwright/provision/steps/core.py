@@ -3,17 +3,28 @@
 import hashlib
 import random
 
-from sqlalchemy import func, select
-
 from deskwright.domain.images import GALLERY
 from deskwright.domain.naming import device_name
 from deskwright.domain.resources import Kind
 from deskwright.guest.actions import CreateAccount
 from deskwright.providers.contract import DomainJoin, MachineSpec, Network
 from deskwright.provision.context import Done, StepContext, StepFailed
-from deskwright.store.tables import cloud_pcs, connections, device_images
+from deskwright.store.statements import ask, ask_one, statement
 
-_lower_device_name = func.lower(cloud_pcs.c.device_name)
+_NETWORK = statement("SELECT network, subnet FROM connections WHERE id = :id")
+_DOMAIN = statement(
+    "SELECT ad_domain_name, organizational_unit, ad_domain_username, ad_domain_password FROM connections WHERE id = :id"
+)
+_DEVICE_IMAGE = statement(
+    """
+    SELECT display_name, version, os_family, disk_gb, status FROM device_images
+     WHERE tenant_id = :tenant AND display_name = :name AND site_id = :site
+     ORDER BY (status = 'ready') DESC, created_at DESC LIMIT 1
+    """
+)
+_NAME_TAKEN = statement(
+    "SELECT 1 FROM cloud_pcs WHERE tenant_id = :tenant AND lower(device_name) = lower(:name) LIMIT 1"
+)
 
 
 def allocate_capacity(ctx: StepContext) -> Done:
@@ -99,15 +110,12 @@ def set_primary_user(ctx: StepContext) -> Done:
 def network_of(ctx: StepContext) -> Network:
     if ctx.ground.connection_id is None:
         return Network()
-    with ctx.world.database.single.connect() as connection:
-        c = connections.c
-        row = connection.execute(select(c.network, c.subnet).where(c.id == ctx.ground.connection_id)).one()
+    (row,) = ask(ctx.world.database.single, _NETWORK, {"id": ctx.ground.connection_id})
     return Network(ctx.ground.connection_id, row.network, row.subnet)
 
 
 def _domain_join(ctx: StepContext) -> DomainJoin:
-    with ctx.world.database.single.connect() as connection:
-        row = connection.execute(select(connections).where(connections.c.id == ctx.ground.connection_id)).one()
+    (row,) = ask(ctx.world.database.single, _DOMAIN, {"id": ctx.ground.connection_id})
     password = ctx.world.secrets.decrypt(row.ad_domain_password) if row.ad_domain_password else ""
     return DomainJoin(row.ad_domain_name, row.organizational_unit or "", row.ad_domain_username, password)
 
@@ -118,25 +126,11 @@ def _image(ctx: StepContext) -> tuple[str, str, int]:
     if policy["image_type"] == "gallery":
         found = GALLERY.get(policy["gallery_image"])
         if found is None:
-            raise StepFailed(
-                "imageNotSupportedFail",
-                image=policy["gallery_image"],
-                reason="it is no longer in the gallery",
-            )
+            reason = "it is no longer in the gallery"
+            raise StepFailed("imageNotSupportedFail", image=policy["gallery_image"], reason=reason)
         return found.id, found.os_family, found.disk_gb
-    c = device_images.c
-    query = (
-        select(device_images)
-        .where(
-            c.tenant_id == ctx.run.tenant_id,
-            c.display_name == policy["device_image"],
-            c.site_id == ctx.ground.site_id,
-        )
-        .order_by((c.status == "ready").desc(), c.created_at.desc())
-        .limit(1)
-    )
-    with ctx.world.database.single.connect() as connection:
-        row = connection.execute(query).one_or_none()
+    named = {"tenant": ctx.run.tenant_id, "name": policy["device_image"], "site": ctx.ground.site_id}
+    row = ask_one(ctx.world.database.single, _DEVICE_IMAGE, named)
     if row is None or row.status != "ready":
         reason = f"it is not present at site {ctx.ground.site_name}" if row is None else f"its status is {row.status}"
         raise StepFailed("imageNotSupportedFail", image=policy["device_image"], reason=reason)
@@ -148,12 +142,6 @@ def _new_name(ctx: StepContext) -> str:
     for turn in range(100):
         seed = hashlib.sha256(f"{ctx.call.key(Kind.VM)}:{turn}".encode()).digest()
         name = device_name(ctx.run.policy["naming_template"], ctx.run.user, random.Random(seed).choice)  # noqa: S311
-        taken = select(cloud_pcs.c.id).where(
-            cloud_pcs.c.tenant_id == ctx.run.tenant_id,
-            cloud_pcs.c.device_name.is_not(None),
-            _lower_device_name == name.lower(),
-        )
-        with ctx.world.database.single.connect() as connection:
-            if connection.execute(taken.limit(1)).one_or_none() is None:
-                return name
+        if not ask(ctx.world.database.single, _NAME_TAKEN, {"tenant": ctx.run.tenant_id, "name": name}):
+            return name
     raise StepFailed("internalServerError", reason=f"no free name left under {ctx.run.policy['naming_template']}")

@@ -1,0 +1,59 @@
+# Everything a person does with this checkout. `make help` lists it.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.set-up
+# Two test processes share the two cores of a small machine; more of them help where there are more.
+JOBS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format docs bench lock clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1mmake %-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(SETUP)  ## Make .venv with everything in it (the other targets do this when needed)
+
+# Debian splits the venv module off: install it where we may, say so where we may not.
+$(SETUP): requirements.lock pyproject.toml Makefile
+	@command -v $(PYTHON) >/dev/null || { echo "Deskwright needs Python 3.11 or newer; set PYTHON=... to name yours."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv module is missing; installing the package python3-venv."; \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null; \
+	  elif sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo apt-get install -qq -y python3-venv >/dev/null; \
+	  else echo "This needs an administrator: sudo apt install python3-venv"; exit 1; fi; }
+	@echo "Setting up $(VENV) (about a minute, once) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: $(SETUP)  ## The main job, visibly: a sample company gets its Cloud PCs (KEEP=1 leaves it running)
+	@$(BIN)/deskwright demo $(if $(KEEP),--keep)
+
+test: $(SETUP)  ## The tests
+	@$(BIN)/pytest -q -n $(JOBS)
+
+check: $(SETUP)  ## Types, lint, import directions, generated pages
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m deskwright.reference --check docs/reference
+
+format: $(SETUP)  ## Format the code, mend what the linter can
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+docs: $(SETUP)  ## Generate the reference pages from the code
+	@$(BIN)/python -m deskwright.reference docs/reference
+
+bench: $(SETUP)  ## Speed and memory, as ratios in one run
+	@$(BIN)/python -m bench
+
+lock: $(SETUP)  ## Pin the dependencies anew
+	@$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-emit-index-url \
+	  --group dev pyproject.toml --output-file requirements.lock
+
+clean:  ## Remove what was made here
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,312 @@
+"""No operation crosses a tenant: every one of them is run in a tenant whose twin has objects of the same names, and
+given the twin's ids. A new operation that is not listed here fails the first test."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from deskwright import operations
+from deskwright.domain.rules import NotFound, Refused
+from deskwright.operations import (
+    assignments,
+    audit,
+    connections,
+    faults,
+    groups,
+    images,
+    licenses,
+    overview,
+    policies,
+    sites,
+    tenants,
+    user_settings,
+    users,
+)
+from deskwright.operations.change import TenantRef
+from deskwright.store.database import Database
+from deskwright.store.secrets import Secrets
+from deskwright.store.tables import metadata
+from tests.operations.conftest import PLAN
+
+# Those of Cloud PCs themselves are proven beside their own tests.
+ELSEWHERE = {"change", "cloud_pcs", "estimate", "explanation", "listing", "timeline", "view"}
+MODULES = [
+    name
+    for _, name, _ in pkgutil.iter_modules(operations.__path__)
+    if name not in ELSEWHERE and hasattr(operations, name)
+]
+GALLERY = "debian-12-desktop"
+NAMES = {
+    "user": "adele@contoso.com",
+    "group": "Sales",
+    "plan": PLAN,
+    "policy": "Desktops",
+    "connection": "HQ",
+    "image": "Finance",
+    "setting": "Admins",
+    "site": "site-a",
+}
+
+
+@dataclass
+class Scene:
+    """A tenant, and how its objects are called: by name, or by the ids of its twin's."""
+
+    database: Database
+    tenant: TenantRef
+    secrets: Secrets
+    called: Mapping[str, str] = field(default_factory=lambda: dict(NAMES))
+
+    def __getitem__(self, what: str) -> str:
+        return self.called[what]
+
+    @property
+    def change(self) -> tuple[Database, TenantRef, str]:
+        return self.database, self.tenant, "test"
+
+    @property
+    def read(self) -> tuple[Database, TenantRef]:
+        return self.database, self.tenant
+
+
+Call = Callable[[Scene], Any]
+# Makes one object of every kind. In the order in which they need each other.
+MAKE: dict[str, Call] = {
+    "sites.create": lambda s: sites.create(*s.change, name="site-a", region_group="europeUnion"),
+    "users.create": lambda s: users.create(*s.change, user_principal_name=NAMES["user"]),
+    "groups.create": lambda s: groups.create(*s.change, display_name="Sales", members=[s["user"]]),
+    "licenses.create_plan": lambda s: licenses.create_plan(*s.change, display_name=PLAN, seats=1),
+    "connections.create": lambda s: connections.create(
+        *s.change,
+        secrets=s.secrets,
+        display_name="HQ",
+        connection_type="hybridAzureADJoin",
+        region=s["site"],
+        network="corp",
+        subnet="10.20.0.0/24",
+        ad_domain_name="corp.contoso.com",
+        ad_domain_username="joiner@corp.contoso.com",
+        ad_domain_password="x",
+    ),
+    "images.create": lambda s: images.create(
+        *s.change, display_name="Finance", version="1.0.0", region=s["site"], source={"gallery": GALLERY}
+    ),
+    "policies.create": lambda s: policies.create(
+        *s.change, display_name="Desktops", region_group="europeUnion", gallery_image=GALLERY, groups=[s["group"]]
+    ),
+    "user_settings.create": lambda s: user_settings.create(*s.change, display_name="Admins", groups=[s["group"]]),
+    "faults.add": lambda s: faults.add(
+        *s.change, step="C4", code="joinDomainFailed", user=s["user"], policy=s["policy"]
+    ),
+    "licenses.assign": lambda s: licenses.assign(*s.change, s["plan"], users=[s["user"]], groups=[s["group"]]),
+}
+# Name an object; in a tenant that has none of that name or id each of these must not find it.
+NAMING: dict[str, Call] = {
+    "users.set_": lambda s: users.set_(*s.change, s["user"], display_name="A", account_enabled=False),
+    "users.show": lambda s: users.show(*s.read, s["user"]),
+    "groups.set_": lambda s: groups.set_(*s.change, s["group"], display_name="Sales"),
+    "groups.show": lambda s: groups.show(*s.read, s["group"]),
+    "groups.members": lambda s: groups.members(*s.read, s["group"]),
+    "groups.remove_members": lambda s: groups.remove_members(*s.change, s["group"], [s["user"]]),
+    "groups.add_members": lambda s: groups.add_members(*s.change, s["group"], [s["user"]]),
+    "licenses.set_plan": lambda s: licenses.set_plan(*s.change, s["plan"], seats=3),
+    "licenses.show_plan": lambda s: licenses.show_plan(*s.read, s["plan"]),
+    "licenses.holders": lambda s: licenses.holders(*s.read, s["plan"]),
+    "licenses.remove": lambda s: licenses.remove(*s.change, s["plan"], users=[s["user"]], groups=[s["group"]]),
+    "connections.set_": lambda s: connections.set_(*s.change, s["connection"], subnet="10.9.0.0/24"),
+    "connections.set_password": lambda s: connections.set_password(*s.change, s["connection"], "y", secrets=s.secrets),
+    "connections.request_check": lambda s: connections.request_check(*s.change, s["connection"]),
+    "connections.show": lambda s: connections.show(*s.read, s["connection"]),
+    "connections.free_addresses": lambda s: connections.free_addresses(*s.read, s["connection"]),
+    "images.show": lambda s: images.show(*s.read, s["image"]),
+    "policies.set_": lambda s: policies.set_(*s.change, s["policy"], locale="de-DE"),
+    "policies.show": lambda s: policies.show(*s.read, s["policy"]),
+    "assignments.unassign": lambda s: assignments.unassign(*s.change, s["policy"], [s["group"]]),
+    "assignments.assign": lambda s: assignments.assign(*s.change, s["policy"], [s["group"]]),
+    "assignments.set_assignments": lambda s: assignments.set_assignments(*s.change, s["policy"], []),
+    "user_settings.set_": lambda s: user_settings.set_(*s.change, s["setting"], reset_enabled=True),
+    "user_settings.set_assignments": lambda s: user_settings.set_assignments(*s.change, s["setting"], []),
+    "user_settings.show": lambda s: user_settings.show(*s.read, s["setting"]),
+    "user_settings.delete": lambda s: user_settings.delete(*s.change, s["setting"]),
+    "policies.delete": lambda s: policies.delete(*s.change, s["policy"]),
+    "images.delete": lambda s: images.delete(*s.change, s["image"]),
+    "connections.delete": lambda s: connections.delete(*s.change, s["connection"]),
+    "groups.delete": lambda s: groups.delete(*s.change, s["group"]),
+    "licenses.delete_plan": lambda s: licenses.delete_plan(*s.change, s["plan"]),
+    "users.delete": lambda s: users.delete(*s.change, s["user"]),
+    "users.restore": lambda s: users.restore(*s.change, s["user"]),
+    "sites.set_": lambda s: sites.set_(*s.change, s["site"], name="site-a"),
+    "sites.show": lambda s: sites.show(*s.read, s["site"]),
+    "sites.delete": lambda s: sites.delete(*s.change, s["site"]),
+}
+# Lists: empty in an empty tenant.
+LISTING: dict[str, Call] = {
+    "users.list_": lambda s: users.list_(*s.read) + users.list_(*s.read, deleted=True),
+    "groups.list_": lambda s: groups.list_(*s.read),
+    "licenses.list_": lambda s: licenses.list_(*s.read),
+    "licenses.list_plans": lambda s: licenses.list_plans(*s.read),
+    "sites.list_": lambda s: sites.list_(*s.read),
+    "connections.list_": lambda s: connections.list_(*s.read),
+    "images.list_": lambda s: images.list_(*s.read),
+    "policies.list_": lambda s: policies.list_(*s.read),
+    "user_settings.list_": lambda s: user_settings.list_(*s.read),
+    "faults.list_": lambda s: faults.list_(*s.read),
+    "faults.clear": lambda s: faults.clear(*s.change),
+}
+# About the tenant as a whole.
+WHOLE: dict[str, Call] = {
+    "audit.list_": lambda s: audit.list_(*s.read),
+    "audit.show": lambda s: audit.show(*s.read, audit.list_(*s.read)[0]["id"]),
+    "images.list_gallery": lambda s: images.list_gallery(*s.read),
+    "overview.overview": lambda s: overview.overview(*s.read),
+    "tenants.show": lambda s: tenants.show(*s.read),
+    "tenants.get_settings": lambda s: tenants.get_settings(*s.read),
+    "tenants.set_settings": lambda s: tenants.set_settings(*s.change, {"attempts": 2}),
+    "tenants.set_simulation": lambda s: tenants.set_simulation(*s.change, speed=9),
+    "tenants.show_clock": lambda s: tenants.show_clock(*s.read),
+    "tenants.advance_clock": lambda s: tenants.advance_clock(*s.change, timedelta(days=1)),
+    "sites.check_providers": lambda s: sites.check_providers(
+        *s.read, {"name": "x", "compute": {}, "directory": {}, "management": {}}
+    ),
+}
+
+
+def public() -> set[str]:
+    """Every function of the operations that is given a database and a tenant."""
+    found = set()
+    for name in MODULES:
+        module = importlib.import_module(f"deskwright.operations.{name}")
+        for function, made in inspect.getmembers(module, inspect.isfunction):
+            if made.__module__ == module.__name__ and not function.startswith("_"):
+                parameters = inspect.signature(made).parameters
+                if {"database", "tenant"} <= set(parameters):
+                    found.add(f"{name}.{function}")
+    return found
+
+
+def test_every_operation_is_listed_here() -> None:
+    assert {*MAKE, *NAMING, *LISTING, *WHOLE} == public()
+
+
+def make(database: Database, name: str, secrets: Secrets) -> Scene:
+    tenants.create(database, "test", name, default_simulated_sites=False)
+    return Scene(database, tenants.find(database, name), secrets)
+
+
+def snapshot(scene: Scene) -> dict[str, list[str]]:
+    """Everything that is the tenant's, row by row."""
+    seen = {}
+    with scene.database.begin() as connection:
+        for table in metadata.sorted_tables:
+            column = table.c.id if table.name == "tenants" else table.c.get("tenant_id")
+            if column is not None:
+                rows = connection.execute(select(table).where(column == scene.tenant.id))
+                seen[table.name] = sorted(repr(tuple(row)) for row in rows)
+    return seen
+
+
+@pytest.fixture
+def twin(database: Database, secrets: Secrets) -> Scene:
+    scene = make(database, "twin.com", secrets)
+    for call in MAKE.values():
+        call(scene)
+    return scene
+
+
+def ids(scene: Scene) -> dict[str, str]:
+    tables = {
+        "user": "users",
+        "group": "groups",
+        "plan": "service_plans",
+        "policy": "policies",
+        "connection": "connections",
+        "image": "device_images",
+        "setting": "user_settings",
+        "site": "sites",
+    }
+    with scene.database.begin() as connection:
+        return {
+            what: str(
+                connection.execute(
+                    text(f"SELECT id FROM {table} WHERE tenant_id = :tenant"), {"tenant": scene.tenant.id}
+                ).scalar_one()
+            )
+            for what, table in tables.items()
+        }
+
+
+def test_nothing_done_in_one_tenant_changes_one_with_the_same_names(
+    database: Database, secrets: Secrets, twin: Scene
+) -> None:
+    before = snapshot(twin)
+    assert all(before[table] for table in ("users", "memberships", "policy_assignments", "touched_users", "faults"))
+    scene = make(database, "contoso.com", secrets)
+    for name, call in {**MAKE, **WHOLE, **LISTING, **NAMING}.items():
+        call(scene)
+        assert snapshot(twin) == before, name
+    assert snapshot(scene)["audit_events"]
+
+
+@pytest.mark.parametrize("by", ["name", "id"])
+def test_what_another_tenant_has_is_not_found(database: Database, secrets: Secrets, twin: Scene, by: str) -> None:
+    stranger = make(database, "contoso.com", secrets)
+    if by == "id":
+        stranger.called = ids(twin)
+    before, own = snapshot(twin), snapshot(stranger)
+    for name, call in NAMING.items():
+        with pytest.raises(NotFound):
+            call(stranger)
+            pytest.fail(f"{name} found it")
+    for name, call in LISTING.items():
+        assert call(stranger) == [], name
+    assert snapshot(twin) == before
+    assert snapshot(stranger) == own
+
+
+def test_nothing_is_made_of_another_tenants_objects(database: Database, secrets: Secrets, twin: Scene) -> None:
+    """Where the tenant has an object of its own, but not the other that a call names beside it."""
+    foreign = ids(twin)
+    scene = make(database, "contoso.com", secrets)
+    for call in MAKE.values():
+        call(scene)
+    before = snapshot(twin), snapshot(scene)
+    mixed: list[Call] = [
+        lambda s: groups.add_members(*s.change, "Sales", [foreign["user"]]),
+        lambda s: groups.create(*s.change, display_name="New", members=[foreign["user"]]),
+        lambda s: licenses.assign(*s.change, PLAN, users=[foreign["user"]]),
+        lambda s: licenses.assign(*s.change, PLAN, groups=[foreign["group"]]),
+        lambda s: assignments.assign(*s.change, "Desktops", [foreign["group"]]),
+        lambda s: assignments.set_assignments(*s.change, "Desktops", [foreign["group"]]),
+        lambda s: user_settings.set_assignments(*s.change, "Admins", [foreign["group"]]),
+        lambda s: policies.set_(*s.change, "Desktops", device_image=foreign["image"]),
+        lambda s: policies.set_(
+            *s.change, "Desktops", join_type="hybridAzureADJoin", connections=[foreign["connection"]]
+        ),
+        lambda s: connections.set_(*s.change, "HQ", region=foreign["site"]),
+        lambda s: faults.add(*s.change, step="C1", code="delay", delay_seconds=1, user=foreign["user"]),
+    ]
+    for call in mixed:
+        with pytest.raises(Refused):
+            call(scene)
+    assert (snapshot(twin), snapshot(scene)) == before
+
+
+def test_one_tenants_audit_and_clock_are_not_anothers(database: Database, secrets: Secrets, twin: Scene) -> None:
+    scene = make(database, "contoso.com", secrets)
+    (made,) = audit.list_(*scene.read)
+    assert made["activity"] == "Create tenant"
+    foreign = audit.list_(*twin.read)[0]
+    with pytest.raises(NotFound):
+        audit.show(*scene.read, foreign["id"])
+    assert audit.list_(*scene.read, resource=foreign["resourceId"]) == []
+    with pytest.raises(NotFound):
+        faults.clear(*scene.change, faults.list_(*twin.read)[0]["id"])
+    tenants.advance_clock(*scene.change, timedelta(days=9))
+    assert tenants.show_clock(*twin.read)["clockOffsetInSeconds"] == 0
