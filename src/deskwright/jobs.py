@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from procrastinate import App, PsycopgConnector
+from procrastinate import App, PsycopgConnector, RetryStrategy
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.schema import SchemaManager
 from sqlalchemy import Connection, text
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 QUEUE = "deskwright"
 Task = Callable[[UUID], None]
 """What a job does, for the object with this id. It must be safe to run again from the start."""
+
+# A job fails only where the database fails it: a deadlock, a lost connection. It comes again, ever less often.
+_RETRY = RetryStrategy(exponential_wait=2, max_attempts=12)
 
 _DEFER = text(
     """
@@ -160,19 +163,9 @@ class Worker:
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="job")
         app = App(connector=PsycopgConnector(conninfo=self.url, min_size=2, max_size=4))
         for name, task in self.tasks.items():
-            app.task(name=name, queue=QUEUE)(_on(pool, task))
+            app.task(name=name, queue=QUEUE, retry=_RETRY)(_on(pool, task))
         async with app.open_async():
-            working = asyncio.create_task(
-                app.run_worker_async(
-                    queues=[QUEUE],
-                    concurrency=self.concurrency,
-                    install_signal_handlers=handle_signals,
-                    delete_jobs=DeleteJobCondition.ALWAYS,
-                    update_heartbeat_interval=self.settings.heartbeat_seconds,
-                    stalled_worker_timeout=max(self.settings.stalled_seconds * 10, 60),
-                    fetch_job_polling_interval=1.0,
-                )
-            )
+            working = asyncio.create_task(self._work(app, handle_signals))
             self._running = working
             ticking = asyncio.create_task(self._tick(tick)) if tick else None
             self._started.set()
@@ -184,6 +177,25 @@ class Worker:
                 if ticking:
                     ticking.cancel()
                 pool.shutdown(wait=True, cancel_futures=True)
+
+    async def _work(self, app: App, handle_signals: bool) -> None:
+        """Run jobs until stopped; where the queue itself fails (the database was away), begin again as a new worker."""
+        while True:
+            try:
+                await app.run_worker_async(
+                    queues=[QUEUE],
+                    concurrency=self.concurrency,
+                    install_signal_handlers=handle_signals,
+                    delete_jobs=DeleteJobCondition.ALWAYS,
+                    update_heartbeat_interval=self.settings.heartbeat_seconds,
+                    stalled_worker_timeout=max(self.settings.stalled_seconds * 10, 60),
+                    fetch_job_polling_interval=1.0,
+                )
+            except Exception:
+                log.exception("the queue failed; beginning again")
+                await asyncio.sleep(self.settings.sweep_seconds)
+            else:
+                return
 
     async def _tick(self, tick: Callable[[], float]) -> None:
         with ThreadPoolExecutor(1, thread_name_prefix="deadlines") as own:
@@ -203,4 +215,14 @@ def _on(pool: ThreadPoolExecutor, task: Task) -> Callable[..., Any]:
     return run
 
 
-__all__ = ["Worker", "defer", "oldest_seconds", "schema", "take_next", "take_over", "unattended", "waiting", "workers_alive"]
+__all__ = [
+    "Worker",
+    "defer",
+    "oldest_seconds",
+    "schema",
+    "take_next",
+    "take_over",
+    "unattended",
+    "waiting",
+    "workers_alive",
+]

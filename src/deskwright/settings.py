@@ -22,27 +22,31 @@ class Settings(BaseSettings):
         description="Where state lives: the embedded PostgreSQL, keys, logs.",
     )
     database_url: str | None = Field(
-        None, description="A PostgreSQL of yours (postgresql://...); unset: the embedded one."
+        default=None, description="A PostgreSQL of yours (postgresql://...); unset: the embedded one."
     )
-    concurrency: int = Field(8, ge=1, le=256, description="Runs that one worker process carries at once.")
-    heartbeat_seconds: float = Field(2.0, gt=0, description="How often a worker says that it lives (real time).")
+    concurrency: int = Field(default=8, ge=1, le=256, description="Runs that one worker process carries at once.")
+    heartbeat_seconds: float = Field(
+        default=2.0, gt=0, description="How often a worker says that it lives (real time)."
+    )
     stalled_seconds: float = Field(
-        6.0,
+        default=6.0,
         gt=0,
         description="Silence after which a worker counts as dead and others take its runs over (real time).",
     )
-    sweep_seconds: float = Field(1.0, gt=0, description="Longest pause between two looks at the deadlines (real time).")
+    sweep_seconds: float = Field(
+        default=1.0, gt=0, description="Longest pause between two looks at the deadlines (real time)."
+    )
     secret_key_file: Path | None = Field(
-        None,
+        default=None,
         description="The key that encrypts secrets at rest; unset: secret.key in the data directory. The same on every worker.",
     )
     gateway_address: str = Field(
-        "127.0.0.1", description="Where users' sessions come from: excepted from the port block of P7."
+        default="127.0.0.1", description="Where users' sessions come from: excepted from the port block of P7."
     )
     portal_address: str = Field(
-        "http://127.0.0.1:8765/portal", description="Address of the user portal in sign-in details."
+        default="http://127.0.0.1:8765/portal", description="Address of the user portal in sign-in details."
     )
-    log_level: str = Field("warning", description="debug, info, warning or error.")
+    log_level: str = Field(default="warning", description="debug, info, warning or error.")
 
 
 class TenantSettings(BaseModel):
@@ -51,30 +55,34 @@ class TenantSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     gracePeriodInHours: float = Field(
-        7 * 24, ge=0, description="How long a Cloud PC stays usable after its licence or policy is lost (E8)."
+        default=7 * 24, ge=0, description="How long a Cloud PC stays usable after its licence or policy is lost (E8)."
     )
     cleanUpDelayInHours: float = Field(
-        3, ge=0, description="When the rest of a failed or deleted Cloud PC is removed (L2)."
+        default=3, ge=0, description="When the rest of a failed or deleted Cloud PC is removed (L2)."
     )
     hybridJoinWaitInMinutes: float = Field(
-        90, gt=0, le=300, description="How long C4 waits for the computer object (five hours at most)."
+        default=90, gt=0, le=300, description="How long C4 waits for the computer object (five hours at most)."
     )
-    connectionRefreshInHours: float = Field(6, gt=0, description="How often connections are checked.")  # noqa: N815
-    inventoryIntervalInHours: float = Field(1, gt=0, description="How often ledger and inventory are compared (L4).")  # noqa: N815
-    attempts: int = Field(3, ge=1, le=10, description="Attempts of one run before it counts as failed (V1).")
+    connectionRefreshInHours: float = Field(default=6, gt=0, description="How often connections are checked.")
+    inventoryIntervalInHours: float = Field(
+        default=1, gt=0, description="How often ledger and inventory are compared (L4)."
+    )
+    attempts: int = Field(default=3, ge=1, le=10, description="Attempts of one run before it counts as failed (V1).")
     backOffInSeconds: float = Field(
-        60,
+        default=60,
         ge=0,
         description="Pause before the second attempt, doubled for the third; divided by the simulation's speed (V1).",
     )
-    keepFailedMachines: bool = Field(False, description="Keep a failed attempt's machine and disk for diagnosis (L2).")  # noqa: N815
+    keepFailedMachines: bool = Field(
+        default=False, description="Keep a failed attempt's machine and disk for diagnosis (L2)."
+    )
     brakePeople: int = Field(
-        25,
+        default=25,
         ge=0,
         description="Safety brake: people that may lose their Cloud PC in one change without a confirmation (R13).",
     )
     brakeShare: float = Field(
-        0.2,
+        default=0.2,
         ge=0,
         le=1,
         description="Safety brake: their share of all people with one; both must be exceeded (R13).",

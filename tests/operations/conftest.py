@@ -37,7 +37,8 @@ def touched(database: Database, contoso: TenantRef) -> Touched:
         query = text(
             """
             WITH taken AS (DELETE FROM touched_users WHERE tenant_id = :tenant RETURNING number, user_id)
-            SELECT split_part(u.user_principal_name, '@', 1) FROM taken t JOIN users u ON u.id = t.user_id ORDER BY t.number
+            SELECT split_part(u.user_principal_name, '@', 1) FROM taken t JOIN users u ON u.id = t.user_id
+             ORDER BY t.number
             """
         )
         with database.begin() as connection:

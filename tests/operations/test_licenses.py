@@ -1,5 +1,7 @@
 """Service plans and licences: sizes, seats (E6), and who is touched."""
 
+from typing import Any
+
 import pytest
 
 from deskwright.domain.rules import NotFound, Refused
@@ -32,7 +34,7 @@ def consumed(database: Database, tenant: TenantRef) -> int:
 def test_a_plan_gets_its_size_from_its_name_or_as_given(database: Database, contoso: TenantRef) -> None:
     item = licenses.create_plan(database, contoso, "test", display_name=PLAN, seats=3)
     assert (item["vCpuCount"], item["ramInGB"], item["storageInGB"], item["seats"]) == (2, 8, 128, 3)
-    own = {"vcpu_count": 4, "ram_gb": 16, "storage_gb": 256}
+    own: dict[str, Any] = {"vcpu_count": 4, "ram_gb": 16, "storage_gb": 256}
     assert licenses.create_plan(database, contoso, "test", display_name="Big", seats=0, **own)["vCpuCount"] == 4
     with pytest.raises(Refused, match="vCpuCount"):
         licenses.create_plan(database, contoso, "test", display_name="Which", seats=1)
@@ -118,6 +120,6 @@ def test_e6_more_seats_start_those_who_wait(company: Company) -> None:
     licenses.set_plan(database, tenant, "test", PLAN, seats=0)
     company.settle()
     assert company.status("alex") == "provisioned"
+    licenses.remove(database, tenant, "test", PLAN, groups=["Sales"], confirmed=True)
     with pytest.raises(Refused, match="Set its seats to 0"):
-        licenses.remove(database, tenant, "test", PLAN, groups=["Sales"], confirmed=True)
         licenses.delete_plan(database, tenant, "test", PLAN)

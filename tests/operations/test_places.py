@@ -1,5 +1,6 @@
 """Tenants, sites, network connections and images: where Cloud PCs run and what they are made from."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +29,12 @@ HYBRID = {
     "ad_domain_username": "joiner@corp.contoso.com",
     "ad_domain_password": "correct horse",
 }
-ENTRA = {"connection_type": "azureADJoin", "region": "site-a", "network": "corp", "subnet": "10.20.0.0/24"}
+ENTRA: dict[str, Any] = {
+    "connection_type": "azureADJoin",
+    "region": "site-a",
+    "network": "corp",
+    "subnet": "10.20.0.0/24",
+}
 
 
 def connect(database: Database, tenant: TenantRef, secrets: Secrets, name: str = "HQ", **given: Any) -> Item:
@@ -89,7 +95,7 @@ def test_the_clock_of_real_machines_wants_a_confirmation(database: Database, con
 def test_the_simulations_speed_is_a_number_above_zero(database: Database, contoso: TenantRef) -> None:
     assert tenants.set_simulation(database, contoso, "test", speed=600, seed=3) == {"speed": 600, "seed": 3}
     for wrong in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(Refused, match="simulation.speed"):
+        with pytest.raises(Refused, match=r"simulation.speed"):
             tenants.set_simulation(database, contoso, "test", speed=wrong)
 
 
@@ -128,13 +134,13 @@ def test_a_site_where_cloud_pcs_were_made_keeps_its_kind_and_stays(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for providers in (registry.COMPUTE, registry.HEALTH):
-        monkeypatch.setitem(providers, "other", providers["simulator"])  # type: ignore[attr-defined]
+        monkeypatch.setitem(providers, "other", providers["simulator"])
     company.basics("adele")
     company.settle()
     database, tenant = company.world.database, company.tenant
     with pytest.raises(Refused, match="Cloud PCs that are or were there"):
         sites.delete(database, tenant, "test", "site-a")
-    with pytest.raises(Refused, match="compute.kind 'other': cannot change"):
+    with pytest.raises(Refused, match=r"compute.kind 'other': cannot change"):
         sites.set_(database, tenant, "test", "site-a", compute={"kind": "other"})
     roomy = {"kind": "simulator", "capacity": {"vCpuCount": 9}}
     assert sites.set_(database, tenant, "test", "site-a", compute=roomy)["compute"] == roomy
@@ -171,7 +177,7 @@ def test_v3_an_edited_connection_is_checked_anew_and_keeps_its_settled_health(
     database: Database, contoso: TenantRef, secrets: Secrets
 ) -> None:
     connect(database, contoso, secrets)
-    edits = (
+    edits: tuple[Callable[[], Item], ...] = (
         lambda: connections.set_(database, contoso, "test", "HQ", subnet="10.21.0.0/24"),
         lambda: connections.set_password(database, contoso, "test", "HQ", "new", secrets=secrets),
         lambda: connections.request_check(database, contoso, "test", "HQ"),
@@ -301,7 +307,7 @@ def test_a_name_must_say_which_image_is_meant(database: Database, contoso: Tenan
     newer = build(database, contoso, "1.1.0")
     with pytest.raises(Refused, match="is at site site-a already"):
         build(database, contoso)
-    with pytest.raises(Refused, match="names several: 1.0.0 at site-a, 1.1.0 at site-a"):
+    with pytest.raises(Refused, match=r"names several: 1.0.0 at site-a, 1.1.0 at site-a"):
         images.delete(database, contoso, "test", "finance")
     assert images.show(database, contoso, "Finance", version="1.1.0") == newer
     images.delete(database, contoso, "test", "Finance", version="1.0.0", region="site-a")
@@ -327,13 +333,13 @@ def test_e9_an_image_in_use_is_not_deleted(company: Company) -> None:
     policies.set_(database, tenant, "test", "Desktops", device_image="Finance")
     build(database, tenant, "1.1.0")
     company.advance(hours=1)
-    with pytest.raises(Refused, match="nothing uses it: Cloud PCs$"):
+    with pytest.raises(Refused, match=r"nothing uses it: Cloud PCs$"):
         images.delete(database, tenant, "test", "Finance", version="1.0.0")
 
 
 def test_the_gallery_says_until_when_each_is_supported(database: Database, contoso: TenantRef) -> None:
     def status() -> str:
-        return next(i["status"] for i in images.list_gallery(database, contoso) if i["id"] == GALLERY)
+        return next(str(i["status"]) for i in images.list_gallery(database, contoso) if i["id"] == GALLERY)
 
     assert status() == "supported"
     tenants.advance_clock(database, contoso, "test", timedelta(days=3650))

@@ -145,7 +145,7 @@ def test_a_device_image_must_be_at_every_site_the_policy_can_land_on(database: D
 def test_a_policy_takes_connections_in_order_and_of_its_join_type(
     database: Database, contoso: TenantRef, hq: Item
 ) -> None:
-    hybrid = {"join_type": "hybridAzureADJoin", "connections": ["hq"], "region_group": ""}
+    hybrid: dict[str, Any] = {"join_type": "hybridAzureADJoin", "connections": ["hq"], "region_group": ""}
     item = create(database, contoso, **hybrid)
     (join,) = item["domainJoinConfigurations"]
     assert (join["onPremisesConnection"], join["onPremisesConnectionId"]) == ("HQ", hq["id"])

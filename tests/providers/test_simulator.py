@@ -26,10 +26,10 @@ from deskwright.providers.simulator import (
     health,
     making,
     management,
-    statements,
     world,
 )
 from deskwright.providers.simulator import faults as faulting
+from deskwright.store import statements
 from deskwright.store.database import Database
 from deskwright.store.tables import faults, tenants
 from tests.conftest import Tenant, add_tenant

@@ -78,7 +78,7 @@ def _decide_pair(
                 action = Action.QUEUE if waiting is None else Action.NOTHING
             elif waiting:
                 action = Action.UNQUEUE
-            elif winner and winner.policy_id != pc.policy_id:
+            elif winner and (winner.policy_id, winner.policy_name) != (pc.policy_id, pc.policy_name):
                 action = Action.AIM
         case Status.PROVISIONING:
             action = Action.STOP if lost else Action.NOTHING

@@ -230,7 +230,7 @@ class Checks:
             for provider in ("compute", "directory", "management") if row.key in history else ():
                 kind = row.doc.get(provider, {}).get("kind", "simulator")
                 if provider in row.doc and kind != history[row.key][provider]:
-                    rule = "cannot change: Cloud PCs were made at this site, and only that provider can clean up after them"
+                    rule = "cannot change: Cloud PCs were made here, and only that provider can clean up after them"
                     self._problem(row, provider, kind, rule)
 
     def _connections(self, ground: _Ground) -> None:

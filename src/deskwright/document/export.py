@@ -155,7 +155,8 @@ def _flow(value: Any) -> str:
 
 
 def _quoted(value: str) -> str:
-    return str(yaml.safe_dump(value, default_style='"', width=_WIDTH, allow_unicode=True)).strip()
+    dumped: str = yaml.safe_dump(value, default_style='"', width=_WIDTH, allow_unicode=True)
+    return dumped.strip()
 
 
 # Text here, but something else to tools that read YAML 1.1.

@@ -1,7 +1,7 @@
 """What a document may say about provisioning policies, user settings, the tenant's settings and its simulation."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
@@ -74,7 +74,7 @@ class RestorePoints(BaseModel):
 
 class UserSetting(Entry):
     section = "userSettings"
-    lists = {"userSettingAssignments": "assignments"}
+    lists: ClassVar = {"userSettingAssignments": "assignments"}
     display_name: Name
     local_admin_enabled: bool | None = None
     reset_enabled: bool | None = None
@@ -159,7 +159,7 @@ class ManagedDesktop(BaseModel):
 
 class Policy(Entry):
     section = "provisioningPolicies"
-    lists = {"policyAssignments": "assignments"}
+    lists: ClassVar = {"policyAssignments": "assignments"}
     display_name: Annotated[str, ruled(check_policy_name)]
     description: Text | None = None
     provisioning_type: Annotated[str, ruled(check_provisioning_type)] | None = None

@@ -232,7 +232,7 @@ class Reader:
                 self._skip(key)
                 self._skip(next(self._events))
                 continue
-            name, key_line = key.value, key.start_mark.line + 1
+            name, key_line = key.value, _line(key)
             value, mark = self._value(next(self._events), depth + 1, name)
             if name in found:
                 first = places[name]

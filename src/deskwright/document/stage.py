@@ -68,7 +68,8 @@ _INDEXES = (
 # The kinds whose fields other checks look at get the lines of their fields stored with them.
 _SMALL = frozenset(KINDS) - {"users", "groups"}
 _PASSWORD = text(
-    "SELECT ad_domain_password FROM connections WHERE tenant_id = :tenant AND lower(display_name) = :key AND ad_domain_password IS NOT NULL"
+    "SELECT ad_domain_password FROM connections WHERE tenant_id = :tenant AND lower(display_name) = :key "
+    "AND ad_domain_password IS NOT NULL"
 )
 
 
@@ -267,7 +268,7 @@ class Stager:
             )
 
     def _secret(self, item: Item, entry: NetworkConnection, key: str) -> bytes | None:
-        """The password, encrypted, where it differs from the one that is kept. It never reaches the database in clear."""
+        """The password, encrypted, where it differs from the one kept. It never reaches the database in clear."""
         path = ("adDomainPassword",)
         line, place = item.lines.at(*path), f"{item.where}.adDomainPassword"
         kept = self._connection.execute(_PASSWORD, {"tenant": self._tenant.id, "key": key}).scalar_one_or_none()

@@ -1,4 +1,4 @@
-"""What would become of people's Cloud PCs: the verdicts of everyone the change touches, counted, and a forecast (R4)."""
+"""What would become of people's Cloud PCs: the verdicts of everyone the change touches, and a forecast (R4)."""
 
 from collections import Counter
 from collections.abc import Iterable

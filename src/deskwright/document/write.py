@@ -87,7 +87,8 @@ AUDIT = text(
     """
 )
 _CONNECTIONS_OF = """
-    FROM differences d CROSS JOIN LATERAL jsonb_array_elements(d.after->'domainJoinConfigurations') WITH ORDINALITY AS j (join_, position)
+    FROM differences d CROSS JOIN LATERAL
+         jsonb_array_elements(d.after->'domainJoinConfigurations') WITH ORDINALITY AS j (join_, position)
      WHERE d.kind = 'provisioningPolicies' AND d.after IS NOT NULL
        AND d.before->'domainJoinConfigurations' IS DISTINCT FROM d.after->'domainJoinConfigurations'
 """
@@ -112,7 +113,8 @@ _DISABLED = text(
     """
 )
 _MORE_SEATS = text(
-    "SELECT d.id FROM differences d WHERE d.kind = 'servicePlans' AND CAST(d.after->>'seats' AS integer) > CAST(d.before->>'seats' AS integer)"
+    "SELECT d.id FROM differences d WHERE d.kind = 'servicePlans' "
+    "AND CAST(d.after->>'seats' AS integer) > CAST(d.before->>'seats' AS integer)"
 )
 # Those whose policy got another network no longer wait for the connection it had.
 _ELSEWHERE = text(
@@ -153,8 +155,8 @@ def _restore(change: Change, counts: Counts) -> None:
     change.audit("Restore user", "user", events)
     counts.add("users", "restore", len(back))
     insert = text(
-        "INSERT INTO touches (user_id, gain, position, activity, object) SELECT u.id, true, 0, 'User restored', u.user_principal_name "
-        "FROM users u WHERE u.id = ANY(:ids)"
+        "INSERT INTO touches (user_id, gain, position, activity, object) "
+        "SELECT u.id, true, 0, 'User restored', u.user_principal_name FROM users u WHERE u.id = ANY(:ids)"
     )
     change.connection.execute(insert, {"ids": [r.id for r in back]})
 

@@ -141,7 +141,8 @@ _TOUCH_THROUGH_GROUP = text(
       FROM edges e JOIN memberships m ON m.group_id = e.target_id WHERE e.relation = :relation
     """
 )
-# One row for each person: a loss explains more than a gain. In the order of the document, then of coming: the queue's (E6).
+# One row for each person: a loss explains more than a gain. In the order of the document, then of coming, which is
+# the queue's (E6).
 _MARK = text(
     """
     INSERT INTO touched_users (tenant_id, user_id, cause)

@@ -49,8 +49,7 @@ _USES = text(
                   ORDER BY lower(p.display_name)) AS policies,
            EXISTS (SELECT 1 FROM cloud_pcs c
                     WHERE c.tenant_id = i.tenant_id AND c.status <> 'gone'
-                      AND (c.device_image_id = i.id
-                           OR (c.site_id = i.site_id AND c.image_name = i.display_name || ' ' || i.version)))
+                      AND c.device_image_id = i.id)
              OR EXISTS (SELECT 1 FROM runs r
                          WHERE r.tenant_id = i.tenant_id AND r.state = 'active' AND r.policy ->> 'image_type' = 'custom'
                            AND lower(r.policy ->> 'device_image') = lower(i.display_name)) AS cloud_pcs

@@ -70,6 +70,7 @@ def succeed(
             device_name=made["computerName"],
             ip_address=made["ipAddress"],
             image_name=made["image"],
+            device_image_id=made.get("deviceImageId"),
             site_id=ground.site_id,
             connection_id=ground.connection_id,
             user_account_type=None,

@@ -35,10 +35,10 @@ _RESULT = text(
            detail = excluded.detail, started_at = excluded.started_at, ended_at = excluded.ended_at
     """
 )
-_SETTLE = text(
-    "UPDATE connections SET health_status = :status, checking = false, checked_at = tenant_now(tenant_id), "
-    "next_check_at = tenant_now(tenant_id) + make_interval(secs => :interval) WHERE id = :id"
+_NEXT = text(
+    "UPDATE connections SET checking = :checking, next_check_at = :at WHERE id = :id AND next_check_at = :loaded"
 )
+_SETTLE = text("UPDATE connections SET health_status = :status, checked_at = tenant_now(tenant_id) WHERE id = :id")
 
 
 def check_connection(world: World, connection_id: UUID) -> None:
@@ -61,12 +61,13 @@ def check_connection(world: World, connection_id: UUID) -> None:
     settings = TenantSettings(**row.settings)
     with world.database.begin() as connection:
         if again:
-            values = {"id": connection_id, "at": max(min(again), row.now + timedelta(milliseconds=200))}
-            connection.execute(
-                text("UPDATE connections SET checking = true, next_check_at = :at WHERE id = :id"), values
-            )
-            return
-        _settle(connection, row, overall(results), settings)
+            values = {"at": max(min(again), row.now + timedelta(milliseconds=200)), "checking": True}
+        else:
+            values = {"at": row.now + timedelta(hours=settings.connectionRefreshInHours), "checking": False}
+        if not connection.execute(_NEXT, {**values, "id": connection_id, "loaded": row.next_check_at}).rowcount:
+            return  # edited, or asked for, meanwhile: what was looked at is not what it is now, and it comes again
+        if not again:
+            _settle(connection, row, overall(results))
 
 
 def _ask(probe: HealthProbe, check: HealthCheck, facts: dict[str, Any]) -> tuple[str, str | None, str, datetime | None]:
@@ -101,8 +102,8 @@ def _record(world: World, row: Any, check: HealthCheck, status: str, code: str |
         connection.execute(_RESULT, values)
 
 
-def _settle(connection: Connection, row: Any, status: str, settings: TenantSettings) -> None:
-    connection.execute(_SETTLE, {"id": row.id, "status": status, "interval": settings.connectionRefreshInHours * 3600})
+def _settle(connection: Connection, row: Any, status: str) -> None:
+    connection.execute(_SETTLE, {"id": row.id, "status": status})
     if status != row.health_status:
         change = audit.event(
             row.id, row.display_name, {"healthCheckStatus": row.health_status}, {"healthCheckStatus": status}

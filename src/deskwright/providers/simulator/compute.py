@@ -15,9 +15,9 @@ from deskwright.providers.contract import Call, Found, MachineSpec, Made, Networ
 from deskwright.providers.simulator import durations, faults, guest, making, world
 from deskwright.providers.simulator.durations import Duration
 from deskwright.providers.simulator.making import Full, Wanted
-from deskwright.providers.simulator.statements import Row, ask, statement
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
+from deskwright.store.statements import Row, ask, statement
 
 _DEFAULT_CAPACITY = {"vCpuCount": 100_000, "ramInGB": 400_000, "storageInGB": 20_000_000}
 _DEFAULT_HOSTED_NETWORK = "10.0.0.0/16"
@@ -274,12 +274,12 @@ class SimulatedCompute:
 
     def free_addresses(self, network: Network) -> int:
         pool, subnet = self._pool(network)
-        rows = ask(self._database, _POOL, {"tenant": self._site.tenant_id, "pool": pool})
+        rows = ask(self._database.world, _POOL, {"tenant": self._site.tenant_id, "pool": pool})
         return int(rows[0].free) if rows else _size(subnet)
 
     def _free(self) -> Size:
         asked = {"tenant": self._site.tenant_id, "site": self._site.id}
-        rows, total = ask(self._database, _USED, asked), self._capacity
+        rows, total = ask(self._database.world, _USED, asked), self._capacity
         if not rows:
             return total
         used = rows[0]

@@ -9,9 +9,9 @@ from deskwright.domain.rules import Refused
 from deskwright.providers.contract import Call, DomainJoin, Found, Made, NotYet, ProviderError
 from deskwright.providers.simulator import durations, faults, making, world
 from deskwright.providers.simulator.making import Wanted
-from deskwright.providers.simulator.statements import ask, statement
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
+from deskwright.store.statements import ask, statement
 
 _IDENTITIES = ("entra", "local")
 
@@ -84,7 +84,7 @@ class SimulatedDirectory:
             "key": call.key(Kind.DEVICE),
             "attributes": json.dumps(dict(attributes)),
         }
-        rows = ask(self._database, _FIND, parameters)
+        rows = ask(self._database.world, _FIND, parameters)
         if not rows:
             raise ProviderError("internalServerError", step=call.step, reason=f"there is no tenant {call.tenant_id}")
         row = rows[0]

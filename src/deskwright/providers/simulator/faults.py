@@ -20,8 +20,8 @@ from typing import Any
 
 from deskwright.domain.resources import Kind
 from deskwright.providers.contract import Call, NotYet, ProviderError
-from deskwright.providers.simulator.statements import Row, ask, statement
 from deskwright.store.database import Database
+from deskwright.store.statements import Row, ask, statement
 
 # For objects found by their external id. As a plain comparison it would tempt the planner, which knows nothing of a
 # table that is new, to walk through all of a tenant's objects by the index that begins with the tenant.
@@ -103,10 +103,10 @@ _FAILED = statement(
 def delayed(database: Database, tenant: Any, subject: str, code: str, seconds: float) -> None:
     """Let a failure come late: raises NotYet until its delay is over."""
     what = {"tenant": tenant, "subject": subject, "operation": f"fault:{code}"}
-    [row] = ask(database, _BEGIN_TO_FAIL, {**what, "seconds": float(seconds)})
+    [row] = ask(database.world, _BEGIN_TO_FAIL, {**what, "seconds": float(seconds)})
     if not row.over:
         raise NotYet(row.ready_at, "the operation is under way")
-    ask(database, _FAILED, what)
+    ask(database.world, _FAILED, what)
 
 
 def raise_matching(database: Database, call: Call, row: Row, known: Mapping[str, Any]) -> None:
@@ -146,7 +146,7 @@ _NAMES = {
 def _made_before(database: Database, call: Call) -> dict[str, Any]:
     """What the attempt's earlier steps made, for the message."""
     attempt = call.key(Kind.VM).rsplit(":", 2)[0] + ":"
-    made = ask(database, _MADE_BEFORE, {"tenant": call.tenant_id, "attempt": attempt})
+    made = ask(database.world, _MADE_BEFORE, {"tenant": call.tenant_id, "attempt": attempt})
     return {_NAMES[name]: value for row in made for name, value in row.data.items() if name in _NAMES}
 
 

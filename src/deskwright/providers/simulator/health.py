@@ -6,9 +6,9 @@ from typing import Any
 from deskwright.providers.contract import Network
 from deskwright.providers.simulator import faults
 from deskwright.providers.simulator.compute import SimulatedCompute
-from deskwright.providers.simulator.statements import ask, statement
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
+from deskwright.store.statements import ask, statement
 
 # These codes tell of something slow or optional, and leave the connection usable.
 _ONLY_WARNINGS = (
@@ -39,7 +39,7 @@ class SimulatedHealth:
             "hybrid": False,
             "check": check_id,
         }
-        [row] = ask(self._database, _FAULT, {**asked, "tenant": self._site.tenant_id})
+        [row] = ask(self._database.world, _FAULT, {**asked, "tenant": self._site.tenant_id})
         if row.code:
             if row.code_delay:
                 faults.delayed(self._database, self._site.tenant_id, subject, row.code, row.code_delay)

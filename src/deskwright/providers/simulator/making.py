@@ -17,8 +17,8 @@ from deskwright.domain.resources import Kind
 from deskwright.providers.contract import Call, Made, NotYet, ProviderError
 from deskwright.providers.simulator import faults
 from deskwright.providers.simulator.durations import SYNCHRONISATION_PERIOD, Duration
-from deskwright.providers.simulator.statements import Row, ask, statement
 from deskwright.store.database import Database
+from deskwright.store.statements import Row, ask, statement
 
 TURNS = 50
 
@@ -139,7 +139,7 @@ def too_busy(call: Call) -> ProviderError:
 def run(database: Database, using: str, parameters: Mapping[str, Any]) -> list[Row] | None:
     """The statement's rows; None where another one got in between and it should be asked again; raises Full."""
     try:
-        return ask(database, using, parameters)
+        return ask(database.world, using, parameters)
     except errors.CheckViolation:
         raise Full from None
     except (errors.UniqueViolation, errors.DeadlockDetected):

@@ -7,9 +7,9 @@ from deskwright.domain.resources import Kind
 from deskwright.providers.contract import Call, Found, Made, NotYet, ProviderError
 from deskwright.providers.simulator import durations, faults, making, world
 from deskwright.providers.simulator.making import Wanted
-from deskwright.providers.simulator.statements import statement
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
+from deskwright.store.statements import statement
 
 _ASSIGN = statement(
     f"""

@@ -17,7 +17,7 @@ _DOMAIN = statement(
 )
 _DEVICE_IMAGE = statement(
     """
-    SELECT display_name, version, os_family, disk_gb, status FROM device_images
+    SELECT id, display_name, version, os_family, disk_gb, status FROM device_images
      WHERE tenant_id = :tenant AND display_name = :name AND site_id = :site
      ORDER BY (status = 'ready') DESC, created_at DESC LIMIT 1
     """
@@ -35,7 +35,7 @@ def allocate_capacity(ctx: StepContext) -> Done:
 
 def create_vm(ctx: StepContext) -> Done:
     """C2: the machine, from the policy's image, sized by the plan, under a new name."""
-    image, family, disk_gb = _image(ctx)
+    image, family, disk_gb, device_image = _image(ctx)
     if disk_gb > ctx.run.size.storage_gb:
         raise StepFailed(
             "imageDiskSizeOverMatch",
@@ -48,6 +48,8 @@ def create_vm(ctx: StepContext) -> Done:
     spec = MachineSpec(name, ctx.run.size, image, family, ctx.run.plan_name)
     made = ctx.providers.compute.create_vm(ctx.call, spec)
     keep = {"computerName": name, "vmId": made[Kind.VM].external_id, "osFamily": family, "image": image}
+    if device_image:
+        keep["deviceImageId"] = device_image
     return Done(made, keep, f"{name} from {image}")
 
 
@@ -120,21 +122,21 @@ def _domain_join(ctx: StepContext) -> DomainJoin:
     return DomainJoin(row.ad_domain_name, row.organizational_unit or "", row.ad_domain_username, password)
 
 
-def _image(ctx: StepContext) -> tuple[str, str, int]:
-    """(image, OS family, disk in GB) of the policy's image at the attempt's site."""
+def _image(ctx: StepContext) -> tuple[str, str, int, str | None]:
+    """(image, OS family, disk in GB, the device image's id) of the policy's image at the attempt's site."""
     policy = ctx.run.policy
     if policy["image_type"] == "gallery":
         found = GALLERY.get(policy["gallery_image"])
         if found is None:
             reason = "it is no longer in the gallery"
             raise StepFailed("imageNotSupportedFail", image=policy["gallery_image"], reason=reason)
-        return found.id, found.os_family, found.disk_gb
+        return found.id, found.os_family, found.disk_gb, None
     named = {"tenant": ctx.run.tenant_id, "name": policy["device_image"], "site": ctx.ground.site_id}
     row = ask_one(ctx.world.database.single, _DEVICE_IMAGE, named)
     if row is None or row.status != "ready":
         reason = f"it is not present at site {ctx.ground.site_name}" if row is None else f"its status is {row.status}"
         raise StepFailed("imageNotSupportedFail", image=policy["device_image"], reason=reason)
-    return f"{row.display_name} {row.version}", row.os_family, row.disk_gb
+    return f"{row.display_name} {row.version}", row.os_family, row.disk_gb, str(row.id)
 
 
 def _new_name(ctx: StepContext) -> str:

@@ -1,0 +1,211 @@
+"""plan, apply and export: the tenant as a document."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from deskwright.cli.output import ConfirmOption, JsonOption, TenantOption, err, out, print_json, refusals
+from deskwright.cli.plan_text import print_plan
+from deskwright.cli.session import Session, open_session
+from deskwright.domain.rules import Refused
+
+FileOption = Annotated[
+    str | None, typer.Option("--file", "-f", help="The tenant document (YAML or JSON); - reads standard input.")
+]
+PruneOption = Annotated[
+    bool, typer.Option("--prune", help="Delete what the sections that are written do not name; else it is left alone.")
+]
+_WORDS = {
+    "reading": "Reading the document",
+    "checking": "Checking it",
+    "writing": "Comparing with the tenant",
+    "deciding": "Deciding about people",
+}
+_ALIVE_SECONDS = 15.0
+
+
+def plan(
+    file: FileOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", dir_okay=False, help="Save the plan, for apply --plan.")
+    ] = None,
+    prune: PruneOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what applying a tenant document would do, before anything happens.
+
+    Example: deskwright plan -f contoso.yaml -o plan.json
+    """
+    from deskwright.document import apply as documents
+    from deskwright.document.result import save
+
+    with _problems(as_json), open_session() as session:
+        if output is not None and file == "-":
+            raise Refused("--output", str(output), "needs a document in a file: standard input cannot be read again")
+        with _progress(as_json) as progress:
+            result = documents.plan(session.world, _document(file), session.actor, prune=prune, progress=progress)
+        if output is not None:
+            save(result, output)
+        if as_json:
+            print_json(result.as_json())
+            return
+        print_plan(out, result)
+        if output is not None:
+            out.print(f"Saved. To do exactly this: deskwright apply --plan {output}", style="dim", markup=False)
+
+
+def apply(
+    file: FileOption = None,
+    saved: Annotated[
+        Path | None,
+        typer.Option("--plan", dir_okay=False, help="A saved plan; refused if tenant or document have changed since."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until all Cloud PCs have settled.")] = False,
+    prune: PruneOption = False,
+    confirm: ConfirmOption = False,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Seconds to wait at most; unset: as long as it takes.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a tenant as its document says; doing it again changes nothing.
+
+    Example: deskwright apply -f contoso.yaml --wait
+    """
+    from deskwright.document import apply as documents
+    from deskwright.document.result import SavedPlan
+
+    if (file is None) == (saved is None):
+        raise typer.BadParameter("give one of --file and --plan")
+    with _problems(as_json), open_session() as session:
+        expected = SavedPlan.read(saved) if saved else None
+        document = documents.Document.at(expected.path) if expected else _document(file)
+        with _progress(as_json) as progress:
+            result = documents.apply(
+                session.world,
+                document,
+                session.actor,
+                confirmed=confirm,
+                prune=prune,
+                expected=expected,
+                progress=progress,
+            )
+        if not as_json:
+            print_plan(out, result, applied=True)
+        settled = _wait(session, result.tenant, timeout, as_json) if wait else None
+        if as_json:
+            print_json({**result.as_json(), "settled": settled})
+        if settled is False:
+            err.print("Not everything has settled in time; deskwright status shows how far it is.")
+            raise typer.Exit(1)
+
+
+def export(
+    tenant: TenantOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", dir_okay=False, help="A file; unset: print it.")
+    ] = None,
+) -> None:
+    """Write a tenant as a document that makes it again elsewhere, without its passwords.
+
+    Example: deskwright export --tenant contoso.com > contoso.yaml
+    """
+    from deskwright.document.export import export as write
+
+    with refusals(), open_session() as session:
+        found = session.tenant(tenant)
+        if output is None:
+            write(session.database, found, sys.stdout)
+            return
+        with output.open("w", encoding="utf-8") as target:
+            write(session.database, found, target)
+
+
+def _document(file: str | None) -> Any:
+    from deskwright.document.source import Document
+
+    if file is None:
+        raise typer.BadParameter("--file is needed: the tenant document")
+    return Document.of(sys.stdin.buffer.read(), "<stdin>") if file == "-" else Document.at(Path(file))
+
+
+@contextmanager
+def _problems(as_json: bool) -> Iterator[None]:
+    """What is wrong with the document, a line each: on stderr, and as JSON for scripts on stdout. Exit code 1."""
+    from deskwright.document.problems import DocumentProblems
+
+    with refusals():
+        try:
+            yield
+        except DocumentProblems as found:
+            if as_json:
+                print_json({"problemCount": found.count, "problems": [p.as_json() for p in found.problems]})
+            err.print(str(found), highlight=False, markup=False, soft_wrap=True)
+            many = "1 problem" if found.count == 1 else f"{found.count:,} problems"
+            err.print(f"[bold red]Refused:[/] {many}, nothing was changed.", highlight=False)
+            raise typer.Exit(1) from found
+
+
+@contextmanager
+def _progress(as_json: bool) -> Iterator[Any]:
+    """A bar on stderr while it lasts, where somebody looks at it."""
+    if as_json or not err.is_terminal:
+        yield lambda stage, done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def told(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                for earlier in tasks.values():
+                    bar.update(earlier, total=1, completed=1)
+                tasks[stage] = bar.add_task(_WORDS.get(stage, stage), total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield told
+
+
+def _wait(session: Session, tenant: str, timeout: float | None, as_json: bool) -> bool:
+    from deskwright import jobs
+    from deskwright.operations.waiting import Settling, wait_until_settled
+
+    ref = session.tenant(tenant)
+    with session.database.single.connect() as connection:
+        alone = jobs.workers_alive(connection, _ALIVE_SECONDS) == 0
+    last: dict[str, Any] = {}
+
+    def told(now: Settling) -> None:
+        if not as_json and (seen := asdict(now)) != last:
+            last.update(seen)
+            deciding = f", {now.undecided:,} people to decide about" if now.undecided else ""
+            err.print(f"{now.settled:,} of {now.cloud_pcs:,} Cloud PCs settled{deciding}", highlight=False)
+
+    if not alone:
+        return wait_until_settled(session.database, ref.id, timeout, told)
+    if not as_json:
+        err.print("No worker is running: this command does the work while it waits.", style="dim")
+    with _working(session):
+        return wait_until_settled(session.database, ref.id, timeout, told)
+
+
+@contextmanager
+def _working(session: Session) -> Iterator[None]:
+    """A worker in this process, as long as somebody waits for its work."""
+    from deskwright.worker import Worker
+
+    worker = Worker(session.world)
+    thread = threading.Thread(target=worker.run, name="worker", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join(30)
