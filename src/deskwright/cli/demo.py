@@ -111,6 +111,9 @@ def run_demo(data_dir: Path, *, keep: bool, speed: float | None) -> None:
         _mark(data_dir, keep=True)
     else:
         service.stop()
+        if service.restarts:
+            # PostgreSQL stops with the last process that uses it, but cannot know of one that was killed.
+            _end_postgresql(data_dir)
 
 
 def _apply(session: Session, speed: float | None) -> TenantRef:
@@ -137,8 +140,12 @@ def _closing(service: Service, data_dir: Path, *, keep: bool) -> None:
         out.print(f"The service is still running: {service.url}, pid {_pid(service)}, data in {data_dir}", style="bold")
         out.print(f"  Stop it with: kill {_pid(service)}", highlight=False)
         return
-    out.print(f"The demo's service stops now; its data stay in {data_dir} until the next demo.", style="bold")
-    out.print("  To go on with it (retry, repair, clock advance …) start it again, in another terminal:")
+    out.print(
+        f"The demo's service stops now; its data stay in {data_dir} until the next demo.", style="bold", soft_wrap=True
+    )
+    out.print(
+        "  To go on with it (retry, repair, clock advance …) start it again, in another terminal:", soft_wrap=True
+    )
     out.print(f"    {_command(data_dir)} serve", style="cyan", highlight=False, soft_wrap=True)
 
 
@@ -172,10 +179,13 @@ def _make_fresh(data_dir: Path) -> None:
         )
     if about:
         _end(int(about["pid"]))
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        # A killed service may have left its PostgreSQL behind.
-        _end(int((data_dir / "postgresql" / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
+    _end_postgresql(data_dir)
     shutil.rmtree(data_dir)
+
+
+def _end_postgresql(data_dir: Path) -> None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        _end(int((data_dir / "postgresql" / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
 
 
 def _mark(data_dir: Path, *, keep: bool) -> None:

@@ -37,6 +37,22 @@ _TODO = ("·", "dim")
 _LEGEND = "■ done  ▸ running  · to come  - not needed  ! warning  ✗ failed"
 # What people look for first stands first where not everything fits.
 _URGENCY = (Status.PROVISIONING, Status.DEPROVISIONING, Status.FAILED, Status.IN_GRACE, Status.PENDING)
+_LABELS = {
+    Status.NOT_PROVISIONED: "not due",
+    Status.PENDING: "waiting",
+    Status.PROVISIONING: "provisioning",
+    Status.PROVISIONED: "ready",
+    Status.WARNINGS: "with warnings",
+    Status.FAILED: "failed",
+    Status.IN_GRACE: "in grace",
+    Status.DEPROVISIONING: "being removed",
+}
+_WAITING = {
+    "noPolicy": "no policy applies",
+    "accountDisabled": "account disabled",
+    "connection": "waits for connection",
+    "start": "starts in a moment",
+}
 # Beyond this many, the live view shows those that are being provisioned, and counts the rest.
 _MANY = 500
 _REFRESH_SECONDS, _BRIEF_SECONDS = 0.25, 5.0
@@ -126,7 +142,7 @@ class Screen:
     def show(self, picture: Picture, note: str | None) -> None:
         if note:
             self._console.print(note)
-        height = self._console.size.height - 6
+        height = self._console.size.height - 7
         self._live.update(render(picture, self._console.width, max(height, 3)), refresh=True)
 
 
@@ -177,7 +193,7 @@ def render(picture: Picture, width: int, height: int = 1000) -> RenderableType:
         chosen = sorted(shown, key=lambda r: urgent.get(r["status"], len(urgent)))[:height]
         keep = {r["id"] for r in chosen}
         shown = [r for r in shown if r["id"] in keep]
-    parts: list[RenderableType] = [_header(picture), _bar(picture, width), _table(shown, width)]
+    parts: list[RenderableType] = [_header(picture, width), _bar(picture, width), _table(shown, width)]
     if picture.total > len(shown):
         parts.append(Text(f"… and {picture.total - len(shown)} more", style="dim"))
     parts.append(Text(_LEGEND, style="dim", no_wrap=True, overflow="ellipsis"))
@@ -221,7 +237,7 @@ def doing(row: Row) -> str:
     """What is going on with a Cloud PC, in a few words."""
     match row["status"]:
         case Status.PROVISIONING if row["wakeDateTime"] and not row["steps"]:
-            return "pause before the next attempt"
+            return "pause, then try again"
         case Status.PROVISIONING:
             return row["stepTitle"] or ""
         case Status.FAILED:
@@ -235,8 +251,10 @@ def doing(row: Row) -> str:
             return f"in grace, {duration(left)} left"
         case Status.DEPROVISIONING:
             return "being removed"
+        case _ if row["queuePosition"]:
+            return f"waits for seat, no. {row['queuePosition']}"
         case _:
-            return view.waiting_text(row)
+            return _WAITING.get(row["waitingFor"] or "", "")
 
 
 def _line(row: Row) -> str:
@@ -248,12 +266,19 @@ def _line(row: Row) -> str:
     return f"{row['status']}{stage}{attempt}" + (f": {words}" if words else "") + because
 
 
-def _header(picture: Picture) -> Text:
-    line = Text.assemble((picture.tenant, "bold"), f"  {picture.total} Cloud PCs  ")
-    for status, n in picture.counts.items():
-        mark, style = STATUS_MARKS[status]
-        line.append(f"{mark} {n} {status}  ", style)
-    return line
+def _header(picture: Picture, width: int) -> Text:
+    """Two lines, always: a picture whose height changes flickers."""
+    for labels in (_LABELS, {}):
+        line = Text(no_wrap=True, overflow="ellipsis")
+        for status, n in picture.counts.items():
+            mark, style = STATUS_MARKS[status]
+            line.append(f"{mark} {n} {labels.get(status, '')}".rstrip() + "  ", style)
+        if line.cell_len <= width + 2:
+            break
+    line.rstrip()
+    return Text("\n").join(
+        (Text.assemble((picture.tenant, "bold"), f" · {picture.total} Cloud PCs", no_wrap=True), line)
+    )
 
 
 def _bar(picture: Picture, width: int) -> Text:
@@ -276,7 +301,7 @@ def _table(rows: Sequence[Row], width: int) -> Table:
         table.add_column("Device", width=15, no_wrap=True)
     if wider:
         table.add_column("Policy", width=20, no_wrap=True, overflow="ellipsis")
-    table.add_column("core·configure·as", width=17, no_wrap=True)
+    table.add_column("core  │config │as", width=17, no_wrap=True)
     table.add_column("Step", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("Try", width=3, no_wrap=True)
     table.add_column("Left", width=6, no_wrap=True, justify="right")

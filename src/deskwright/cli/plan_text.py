@@ -1,4 +1,4 @@
-"""How a plan is printed for people: what changes, what becomes of Cloud PCs, who is reached twice, what may run short."""
+"""How a plan is printed for people: what changes, what becomes of Cloud PCs, overlaps, and what may run short."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -132,9 +132,13 @@ def _next(console: Console, picture: Picture, failed: Sequence[Mapping[str, Any]
         (f"{command} doctor", "what this installation can do, and what it needs"),
     )
     width = max(len(line) for line, _ in lines) + 2
+    beside = width + max(len(meaning) for _, meaning in lines) + 2 <= console.width
     for line, meaning in lines:
-        text = Text(f"  {line.ljust(width)}", "cyan")
-        console.print(text.append(meaning, "dim"), soft_wrap=True)
+        if beside:
+            console.print(Text.assemble((f"  {line.ljust(width)}", "cyan"), (meaning, "dim")), soft_wrap=True)
+        else:
+            _print(console, f"  {meaning}", "dim")
+            _command(console, line, indent=4)
 
 
 def _more(console: Console, rows: Sequence[Any], command: str, shown: int = _DETAILED) -> None:

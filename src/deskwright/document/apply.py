@@ -109,8 +109,7 @@ class _Run:
                 problems.add(0, "tenant", named, f"this document is for another tenant than {self.tenant.name}")
             return self.tenant, True
         if not named:
-            problems.add(0, "tenant", None, "is required: the name of the tenant this document is about")
-            return TenantRef(uuid4(), f"(no name {uuid4()})"), False
+            return TenantRef(uuid4(), f"(no name) {uuid4()}"), False
         with self.world.database.single.connect() as connection:
             row = connection.execute(_FIND, {"name": named}).one_or_none()
         return (TenantRef(uuid4(), named), False) if row is None else (TenantRef(row.id, row.name), True)
@@ -125,8 +124,11 @@ class _Run:
     def _write(self, opened: Change, result: PlanResult, problems: Problems) -> None:
         create_tables(opened.connection)
         staged = Stager(self.world, opened.connection, opened.tenant, problems, self.progress).stage(self.document)
-        if not problems.found or "tenant" in staged.written or self.tenant:
-            # Without knowing the tenant, every reference to something of it would be said to be wrong.
+        readable = all(p.field != "YAML" for p in problems.found)
+        if self.tenant is None and "tenant" not in staged.written and readable:
+            problems.add(0, "tenant", None, "is required: the name of the tenant this document is about")
+        elif readable:
+            # Without the tenant, or with half of the document, every name that is not found would be called wrong.
             self.progress("checking", 0, None)
             Checks(opened.connection, opened.tenant, staged, self.prune, problems).run()
         problems.raise_any()

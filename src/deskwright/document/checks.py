@@ -197,10 +197,9 @@ class Checks:
 
     def _rows(self, section: str, *, invalid: bool = False) -> "list[Row[Any]]":
         """The document's objects of a kind; those that could be read only in part just where that is enough."""
-        query = "SELECT position, line, key, name, doc, lines, secret FROM staged WHERE kind = :kind AND (:all OR NOT lines ? 'invalid')"
-        return list(
-            self._connection.execute(text(query + " ORDER BY position"), {"kind": section, "all": invalid}).all()
-        )
+        query = """SELECT position, line, key, name, doc, lines FROM staged
+            WHERE kind = :kind AND (:all OR NOT lines ? 'invalid') ORDER BY position"""
+        return list(self._connection.execute(text(query), {"kind": section, "all": invalid}).all())
 
     def _existing(self, section: str) -> dict[str, dict[str, Any]]:
         kind = KINDS[section]

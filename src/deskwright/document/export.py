@@ -89,7 +89,8 @@ def _members(kind: Kind) -> str:
     name = r.target.name.replace("t.", "x.")
     shown = f"jsonb_build_object('group', {name}, 'number', e.number)" if r.name == "policyAssignments" else name
     order = "e.number" if r.name == "policyAssignments" else f"lower({name})"
-    return f"""SELECT jsonb_agg({shown} ORDER BY {order}) FROM {r.table} e JOIN {r.target.table} x ON x.id = e.{r.target_column}
+    return f"""SELECT jsonb_agg({shown} ORDER BY {order}) FROM {r.table} e
+        JOIN {r.target.table} x ON x.id = e.{r.target_column}
         WHERE e.{r.owner_column} = t.id AND {r.target.live.replace("t.", "x.")}"""
 
 
@@ -144,7 +145,8 @@ def _flow(value: Any) -> str:
     """A value on one line."""
     if isinstance(value, str):
         # Nearly all are plain; YAML's own emitter is asked about the rest, being a hundred times slower.
-        if _SAFE.fullmatch(value) and plain_value(value) is value and value.lower() not in _WORDS:
+        means_itself = isinstance(plain_value(value), str) and value.lower() not in _WORDS
+        if means_itself and _SAFE.fullmatch(value):
             return value
         return json.dumps(value, ensure_ascii=False) if value.isprintable() else _quoted(value)
     if isinstance(value, dict):

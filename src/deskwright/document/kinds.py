@@ -143,7 +143,7 @@ KINDS: dict[str, Kind] = {
                 "organizational_unit": _nullable("organizationalUnit"),
                 "ad_domain_username": _nullable("adDomainUsername"),
             },
-            also_new={"ad_domain_password": "d.secret"},
+            also_new={"next_check_at": "tenant_now(:tenant)", "ad_domain_password": "d.secret"},
             # Checked at once; until the check has ended the last settled health stays (V3).
             also_changed={
                 "next_check_at": "tenant_now(:tenant)",
@@ -228,7 +228,8 @@ KINDS: dict[str, Kind] = {
                 "local_admin_enabled": _typed("localAdminEnabled", "boolean"),
             },
             also_changed={"revision": "t.revision + 1", "modified_at": "tenant_now(:tenant)"},
-            order="""(SELECT COALESCE(min(a.number), 9007199254740992) FROM policy_assignments a WHERE a.policy_id = t.id),
+            order="""(SELECT COALESCE(min(a.number), 9007199254740992) FROM policy_assignments a
+                WHERE a.policy_id = t.id),
                 lower(t.display_name)""",
         ),
     )

@@ -26,18 +26,20 @@ _TOUCH = {
     "groups": """SELECT m.user_id, d.name FROM differences d JOIN memberships m ON m.group_id = d.id
       WHERE d.kind = 'groups' AND d.after IS NULL AND (EXISTS (SELECT 1 FROM license_groups l WHERE l.group_id = d.id)
         OR EXISTS (SELECT 1 FROM policy_assignments a WHERE a.group_id = d.id))""",
-    "provisioningPolicies": """SELECT m.user_id, d.name FROM differences d JOIN policy_assignments a ON a.policy_id = d.id
-      JOIN memberships m ON m.group_id = a.group_id WHERE d.kind = 'provisioningPolicies' AND d.after IS NULL""",
+    "provisioningPolicies": """SELECT m.user_id, d.name FROM differences d
+      JOIN policy_assignments a ON a.policy_id = d.id JOIN memberships m ON m.group_id = a.group_id WHERE d.kind = 'provisioningPolicies' AND d.after IS NULL""",
 }
 # What goes with an object is written down with it, so that it can be put back (R13).
 _WITH_IT = {
-    "groups": """jsonb_build_object('members', (SELECT COALESCE(jsonb_agg(u.user_principal_name ORDER BY u.user_principal_name), '[]')
+    "groups": """jsonb_build_object('members', (SELECT
+      COALESCE(jsonb_agg(u.user_principal_name ORDER BY u.user_principal_name), '[]')
       FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.group_id = d.id))""",
     "provisioningPolicies": """jsonb_build_object('assignments', (SELECT COALESCE(jsonb_agg(jsonb_build_object(
       'groupId', g.id, 'groupDisplayName', g.display_name, 'number', a.number) ORDER BY a.number), '[]')
         FROM policy_assignments a
       JOIN groups g ON g.id = a.group_id WHERE a.policy_id = d.id))""",
-    "userSettings": """jsonb_build_object('assignments', (SELECT COALESCE(jsonb_agg(g.display_name ORDER BY g.display_name), '[]')
+    "userSettings": """jsonb_build_object('assignments', (SELECT
+      COALESCE(jsonb_agg(g.display_name ORDER BY g.display_name), '[]')
       FROM user_setting_assignments a JOIN groups g ON g.id = a.group_id WHERE a.setting_id = d.id))""",
 }
 # Rows (name, why) of what must not go, and rows (id, name) of what can only stay.
@@ -115,7 +117,8 @@ def prune_the_rest(change: Change, written: Mapping[str, int], counts: Counts, p
             continue
         kind = KINDS[section]
         _find(change, kind)
-        _refuse(change, kind, written[section], problems)
+        if _refuse(change, kind, written[section], problems):
+            continue
         notes.extend(_keep(change, kind))
         _delete(change, kind, counts)
     return notes
@@ -134,7 +137,8 @@ def _delete(change: Change, kind: Kind, counts: Counts) -> None:
             SELECT x.user_id, false, 0, :happened, x.name FROM ({_TOUCH[kind.section]}) x"""
         connection.execute(text(touch), {"happened": happened})
     if kind.section in _WITH_IT:
-        also = f"UPDATE differences d SET before = before || {_WITH_IT[kind.section]} WHERE d.kind = :kind AND d.after IS NULL"
+        also = f"""UPDATE differences d SET before = before || {_WITH_IT[kind.section]}
+            WHERE d.kind = :kind AND d.after IS NULL"""
         connection.execute(text(also), of)
     for statement in _FIRST.get(kind.section, ()):
         connection.execute(text(statement.format(deleted=_DELETED)), of)
@@ -148,7 +152,7 @@ def _delete(change: Change, kind: Kind, counts: Counts) -> None:
         counts.add(kind.section, "delete", deleted)
 
 
-def _refuse(change: Change, kind: Kind, line: int, problems: Problems) -> None:
+def _refuse(change: Change, kind: Kind, line: int, problems: Problems) -> bool:
     of = {"kind": kind.section, "tenant": change.tenant.id}
     users: dict[str, list[str]] = {}
     for row in change.connection.execute(text(_REFUSED[kind.section] + " ORDER BY 1, 2"), of):
@@ -156,6 +160,7 @@ def _refuse(change: Change, kind: Kind, line: int, problems: Problems) -> None:
     for name, why in users.items():
         rule = f"the {kind.word} is not named and would be deleted, but is used: {', '.join(why)}"
         problems.add(line, kind.section, name, rule)
+    return bool(users)
 
 
 def _keep(change: Change, kind: Kind) -> Iterator[str]:

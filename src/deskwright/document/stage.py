@@ -52,6 +52,7 @@ _TABLES = (
       added boolean NOT NULL,
       position bigint NOT NULL, number bigint, owner_name text NOT NULL DEFAULT '') ON COMMIT DROP
     """,
+    "CREATE INDEX ON edges (relation, owner_id, target_id)",
     """
     CREATE TEMP TABLE touches (user_id uuid NOT NULL, gain boolean NOT NULL, position bigint NOT NULL,
       activity text NOT NULL,

@@ -1,13 +1,15 @@
 """Writing the differences of objects: set by set, only what differs, each written down (never a password)."""
 
+import json
 from dataclasses import dataclass, field
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from deskwright.document.kinds import KINDS, Kind
 from deskwright.document.model_policies import DEFAULTS
 from deskwright.operations.change import Change
 from deskwright.reconcile import seats
+from deskwright.store.audit import event
 
 # In this order, as each may refer to those before it. Users come before plans, as in reconcile: whoever locks
 # both does so in one order.
@@ -35,7 +37,7 @@ _RESTORE = text(
      WHERE u.id = back.id RETURNING u.id, u.user_principal_name
     """
 )
-_LARGE = 5000
+_LARGE = 200
 
 
 def _compare(kind: Kind) -> str:
@@ -149,8 +151,6 @@ def _restore(change: Change, counts: Counts) -> None:
     back = change.connection.execute(_RESTORE, {"tenant": change.tenant.id}).all()
     if not back:
         return
-    from deskwright.store.audit import event
-
     events = [event(r.id, r.user_principal_name, {"deleted": True}, {"deleted": False}) for r in back]
     change.audit("Restore user", "user", events)
     counts.add("users", "restore", len(back))
@@ -162,12 +162,12 @@ def _restore(change: Change, counts: Counts) -> None:
 
 
 def _write_kind(change: Change, kind: Kind, counts: Counts) -> None:
-    import json
-
     connection, of = change.connection, {"tenant": change.tenant.id, "kind": kind.section}
     defaults = json.dumps(DEFAULTS.get(kind.section, {}))
-    if not connection.execute(text(_compare(kind)), {**of, "defaults": defaults}).rowcount:
+    found = connection.execute(text(_compare(kind)), {**of, "defaults": defaults}).rowcount
+    if not found:
         return
+    analyze(connection, "differences", found)
     created = connection.execute(text(_insert(kind)), of).rowcount
     updated = connection.execute(text(_update(kind)), of).rowcount
     if kind.section == "provisioningPolicies":
@@ -176,9 +176,13 @@ def _write_kind(change: Change, kind: Kind, counts: Counts) -> None:
     write_down(change, kind, deleted=False)
     counts.add(kind.section, "create", created)
     counts.add(kind.section, "update", updated)
-    if created > _LARGE:
-        # The next statements would otherwise be planned for the small table this was a moment ago.
-        connection.execute(text(f"ANALYZE {kind.table}"))
+    analyze(connection, kind.table, created)
+
+
+def analyze(connection: Connection, table: str, changed: int) -> None:
+    """Let the next statements be planned for the table as it is now, not for the empty one it was a moment ago."""
+    if changed > _LARGE:
+        connection.execute(text(f"ANALYZE {table}"))
 
 
 def write_down(change: Change, kind: Kind, *, deleted: bool) -> None:

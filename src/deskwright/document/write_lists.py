@@ -4,11 +4,10 @@ from sqlalchemy import text
 
 from deskwright import jobs
 from deskwright.document.kinds import RELATIONS, Relation
-from deskwright.document.write import Counts
+from deskwright.document.write import Counts, analyze
 from deskwright.operations.change import Change
 from deskwright.store.touched import RECONCILE
 
-_LARGE = 5000
 # As in store.touched: a change must not queue behind a hundred thousand runs that wait for their turn.
 _PRIORITY = 20
 
@@ -86,7 +85,7 @@ def _audit_whole(r: Relation) -> str:
     changed = "SELECT {columns} FROM edges WHERE relation = :relation AND owner_id = d.owner_id AND {which} added"
     added = changed.format(columns="target_id", which="")
     gone = changed.format(columns=of_edges, which="NOT")
-    before = f"{now} AND group_id NOT IN ({added}) UNION ALL {gone}"
+    before = f"{now} AND NOT EXISTS ({added} AND target_id = group_id) UNION ALL {gone}"
     return f"""
     INSERT INTO audit_events (tenant_id, at, actor, activity, object_type, object_id, object_name, before, after)
     SELECT :tenant, tenant_now(:tenant), :actor, :adding, :type, d.owner_id::text, d.owner_name,
@@ -163,6 +162,7 @@ def write_lists(change: Change, counts: Counts) -> None:
         found = connection.execute(text(_compare(r)), of).rowcount
         if not found:
             continue
+        analyze(connection, "edges", found)
         removed = connection.execute(text(_remove(r)), of).rowcount
         if r.name == "policyAssignments":
             connection.execute(_NUMBER, of)
@@ -172,8 +172,7 @@ def write_lists(change: Change, counts: Counts) -> None:
         change.changed += connection.execute(text(_audit(r)), values).rowcount
         counts.add(r.name, "add", added)
         counts.add(r.name, "remove", removed)
-        if found > _LARGE:
-            connection.execute(text(f"ANALYZE {r.table}"))
+        analyze(connection, r.table, found)
     _touch(change)
 
 

@@ -9,6 +9,7 @@ from deskwright.document.model_policies import Simulation
 from deskwright.document.stage import Staged
 from deskwright.document.write import Counts
 from deskwright.operations.change import Change, TenantRef
+from deskwright.settings import TenantSettings
 from deskwright.store.audit import event
 
 _CREATE = text("INSERT INTO tenants (id, name) VALUES (:id, :name) ON CONFLICT (name) DO NOTHING RETURNING id")
@@ -45,8 +46,6 @@ def create_tenant(connection: Connection, tenant: TenantRef) -> bool:
 
 
 def write_tenant(change: Change, staged: Staged, created: bool, counts: Counts) -> None:
-    from deskwright.settings import TenantSettings
-
     connection, of = change.connection, {"id": change.tenant.id}
     row = connection.execute(_READ, of).one()
     before = {"settings": row.settings, "simulation": {"speed": speed_of(row.speed), "seed": row.seed}}

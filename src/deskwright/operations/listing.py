@@ -82,7 +82,7 @@ WAITING_TEXTS: dict[str, str] = {
     Waiting.NO_POLICY: "no policy reaches the user",
     Waiting.ACCOUNT_DISABLED: "the account is disabled",
     Waiting.SEAT: "all seats of the plan are taken",
-    Waiting.CONNECTION: "no connection of the policy is healthy",
+    Waiting.CONNECTION: "waits for a healthy connection",
     Waiting.START: "starts in a moment",
 }
 
