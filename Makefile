@@ -7,7 +7,7 @@ SETUP := $(VENV)/.set-up
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench lock clean
+.PHONY: help setup demo test check format docs picture bench lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1mmake %-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ format: $(SETUP)  ## Format the code, mend what the linter can
 
 docs: $(SETUP)  ## Generate the reference pages from the code
 	@$(BIN)/python -m deskwright.reference docs/reference
+
+picture: $(SETUP)  ## The picture of the README, from a real demo run
+	@$(BIN)/python docs/pictures/make.py
 
 bench: $(SETUP)  ## Speed and memory, as ratios in one run
 	@$(BIN)/python -m bench

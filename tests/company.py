@@ -1,6 +1,8 @@
 """A small company to test with: a tenant, its people and its policies, changed the way an administrator would."""
 
+import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +11,10 @@ from sqlalchemy import text
 from deskwright.decide.verdict import Verdict
 from deskwright.domain.resources import RESOURCES, Release
 from deskwright.operations.change import TenantRef, change
+from deskwright.providers.registry import providers_for
 from deskwright.provision.context import World
 from deskwright.provision.sites import load_site
-from deskwright.providers.registry import providers_for
+from deskwright.reconcile.seats import connection_is_healthy
 from deskwright.settings import Settings
 from deskwright.store.database import Database
 from deskwright.store.secrets import open_secrets
@@ -33,8 +36,8 @@ class Company:
     def site(self, name: str = "site-a", region_group: str = "europeUnion", **config: Any) -> UUID:
         return self._insert(
             name,
-            "INSERT INTO sites (tenant_id, name, region, region_group, compute, directory) VALUES (:tenant, :name, :name, "
-            ":group, CAST(:compute AS jsonb), CAST(:directory AS jsonb)) RETURNING id",
+            "INSERT INTO sites (tenant_id, name, region, region_group, compute, directory) "
+            "VALUES (:tenant, :name, :name, :group, CAST(:compute AS jsonb), CAST(:directory AS jsonb)) RETURNING id",
             group=region_group,
             compute=_json({"kind": "simulator", **config.get("compute", {})}),
             directory=_json({"kind": "simulator", **config.get("directory", {})}),
@@ -59,12 +62,15 @@ class Company:
             domain=self.tenant.name,
         )
 
-    def connection(self, name: str = "HQ", site: str = "site-a", subnet: str = "10.20.0.0/24", health: str = "passed") -> UUID:
+    def connection(
+        self, name: str = "HQ", site: str = "site-a", subnet: str = "10.20.0.0/24", health: str = "passed"
+    ) -> UUID:
         return self._insert(
             name,
-            "INSERT INTO connections (tenant_id, display_name, connection_type, site_id, network, subnet, ad_domain_name, "
-            "organizational_unit, ad_domain_username, ad_domain_password, health_status) VALUES (:tenant, :name, "
-            "'hybridAzureADJoin', :site, 'corp', :subnet, 'corp.contoso.com', 'OU=CloudPCs', 'joiner@corp', :password, :health) RETURNING id",
+            "INSERT INTO connections (tenant_id, display_name, connection_type, site_id, network, subnet, "
+            "ad_domain_name, organizational_unit, ad_domain_username, ad_domain_password, health_status) "
+            "VALUES (:tenant, :name, 'hybridAzureADJoin', :site, 'corp', :subnet, "
+            "'corp.contoso.com', 'OU=CloudPCs', 'joiner@corp', :password, :health) RETURNING id",
             site=self.ids[site],
             subnet=subnet,
             password=self.world.secrets.encrypt("joiner's password"),
@@ -83,9 +89,9 @@ class Company:
     ) -> UUID:
         policy = self._insert(
             name,
-            "INSERT INTO policies (tenant_id, display_name, join_type, region_group, region, image_type, gallery_image, "
-            "naming_template, local_admin_enabled) VALUES (:tenant, :name, :join, :region_group, :region, 'gallery', :image, "
-            "'CPC-%USERNAME:5%-%RAND:5%', :admin) RETURNING id",
+            "INSERT INTO policies (tenant_id, display_name, join_type, region_group, region, image_type, "
+            "gallery_image, naming_template, local_admin_enabled) VALUES (:tenant, :name, :join, :region_group, "
+            ":region, 'gallery', :image, 'CPC-%USERNAME:5%-%RAND:5%', :admin) RETURNING id",
             join="hybridAzureADJoin" if connections else "azureADJoin",
             region=None if connections else region,
             region_group=None if connections else region_group,
@@ -94,7 +100,8 @@ class Company:
         )
         for position, connection in enumerate(connections):
             self.sql(
-                "INSERT INTO policy_connections (policy_id, position, connection_id, tenant_id) VALUES (:p, :n, :c, :tenant)",
+                "INSERT INTO policy_connections (policy_id, position, connection_id, tenant_id) "
+                "VALUES (:p, :n, :c, :tenant)",
                 p=policy,
                 n=position,
                 c=self.ids[connection],
@@ -104,7 +111,8 @@ class Company:
     def user_setting(self, name: str, group: str, local_admin: bool) -> UUID:
         setting = self._insert(
             name,
-            "INSERT INTO user_settings (tenant_id, display_name, local_admin_enabled) VALUES (:tenant, :name, :admin) RETURNING id",
+            "INSERT INTO user_settings (tenant_id, display_name, local_admin_enabled) "
+            "VALUES (:tenant, :name, :admin) RETURNING id",
             admin=local_admin,
         )
         self.sql(
@@ -114,7 +122,9 @@ class Company:
         )
         return setting
 
-    def fault(self, step: str, code: str, *, user: str | None = None, attempts: list[int] | None = None, delay: float = 0) -> None:
+    def fault(
+        self, step: str, code: str, *, user: str | None = None, attempts: list[int] | None = None, delay: float = 0
+    ) -> None:
         self.sql(
             "INSERT INTO faults (tenant_id, step, code, user_principal_name, attempts, delay_seconds) "
             "VALUES (:tenant, :step, :code, :user, CAST(:attempts AS jsonb), :delay)",
@@ -187,8 +197,9 @@ class Company:
 
     def assign(self, policy: str, group: str) -> None:
         self._change(
-            "WITH n AS (UPDATE tenants SET assignments_made = assignments_made + 1 WHERE id = :tenant RETURNING assignments_made) "
-            "INSERT INTO policy_assignments (policy_id, group_id, tenant_id, number) SELECT :policy, :group, :tenant, assignments_made FROM n",
+            "WITH n AS (UPDATE tenants SET assignments_made = assignments_made + 1 WHERE id = :tenant "
+            "RETURNING assignments_made) INSERT INTO policy_assignments (policy_id, group_id, tenant_id, number) "
+            "SELECT :policy, :group, :tenant, assignments_made FROM n",
             "SELECT user_id FROM memberships WHERE group_id = :group",
             policy=self.ids[policy],
             group=self.ids[group],
@@ -204,14 +215,19 @@ class Company:
         )
 
     def delete_user(self, user: str) -> None:
-        self._change("UPDATE users SET deleted_at = tenant_now(:tenant) WHERE id = :user", "SELECT :user", user=self.ids[user])
+        self._change(
+            "UPDATE users SET deleted_at = tenant_now(:tenant) WHERE id = :user", "SELECT :user", user=self.ids[user]
+        )
 
     def restore_user(self, user: str) -> None:
         self._change("UPDATE users SET deleted_at = NULL WHERE id = :user", "SELECT :user", user=self.ids[user])
 
     def enable_user(self, user: str, enabled: bool) -> None:
         self._change(
-            "UPDATE users SET account_enabled = :enabled WHERE id = :user", "SELECT :user", user=self.ids[user], enabled=enabled
+            "UPDATE users SET account_enabled = :enabled WHERE id = :user",
+            "SELECT :user",
+            user=self.ids[user],
+            enabled=enabled,
         )
 
     def seats(self, plan: str, seats: int) -> None:
@@ -224,12 +240,11 @@ class Company:
 
     def health(self, connection: str, status: str) -> None:
         """As a settled check would leave it."""
-        from deskwright.reconcile import seats
-
         with self.world.database.begin() as c:
-            c.execute(text("UPDATE connections SET health_status = :s WHERE id = :i"), {"s": status, "i": self.ids[connection]})
+            values = {"s": status, "i": self.ids[connection]}
+            c.execute(text("UPDATE connections SET health_status = :s WHERE id = :i"), values)
             if status != "failed":
-                seats.connection_is_healthy(c, self.tenant.id, self.ids[connection])
+                connection_is_healthy(c, self.tenant.id, self.ids[connection])
 
     # --- time ---------------------------------------------------------------------------------------
 
@@ -239,9 +254,8 @@ class Company:
 
     def advance(self, **delta: float) -> "Company":
         """Move the tenant's clock on by a timedelta's arguments, and do what has come due."""
-        from datetime import timedelta
-
-        self.sql("UPDATE tenants SET clock_offset = clock_offset + :s WHERE id = :tenant", s=timedelta(**delta).total_seconds())
+        seconds = timedelta(**delta).total_seconds()
+        self.sql("UPDATE tenants SET clock_offset = clock_offset + :s WHERE id = :tenant", s=seconds)
         return self.settle()
 
     # --- looking ------------------------------------------------------------------------------------
@@ -253,8 +267,9 @@ class Company:
 
     def pcs(self, user: str | None = None) -> list[Any]:
         return self.sql(
-            "SELECT c.*, p.display_name AS plan FROM cloud_pcs c JOIN service_plans p ON p.id = c.plan_id WHERE c.tenant_id = :tenant "
-            "AND c.status <> 'gone' AND (CAST(:user AS uuid) IS NULL OR user_id = :user) ORDER BY entitled_number, p.display_name",
+            "SELECT c.*, p.display_name AS plan FROM cloud_pcs c JOIN service_plans p ON p.id = c.plan_id "
+            "WHERE c.tenant_id = :tenant AND c.status <> 'gone' AND (CAST(:user AS uuid) IS NULL OR user_id = :user) "
+            "ORDER BY entitled_number, p.display_name",
             user=self.ids[user] if user else None,
         )
 
@@ -268,22 +283,26 @@ class Company:
 
     def steps(self, user: str, run: int | None = None) -> list[Any]:
         return self.sql(
-            "SELECT r.number AS run, s.* FROM steps s JOIN runs r ON r.id = s.run_id JOIN cloud_pcs c ON c.id = r.cloud_pc_id "
-            "WHERE c.user_id = :user AND (CAST(:run AS integer) IS NULL OR r.number = :run) ORDER BY r.started_at, r.number, s.attempt, s.started_at",
+            "SELECT r.number AS run, s.* FROM steps s JOIN runs r ON r.id = s.run_id "
+            "JOIN cloud_pcs c ON c.id = r.cloud_pc_id "
+            "WHERE c.user_id = :user AND (CAST(:run AS integer) IS NULL OR r.number = :run) "
+            "ORDER BY r.started_at, r.number, s.attempt, s.started_at",
             user=self.ids[user],
             run=run,
         )
 
     def runs(self, user: str) -> list[Any]:
         return self.sql(
-            "SELECT r.* FROM runs r JOIN cloud_pcs c ON c.id = r.cloud_pc_id WHERE c.user_id = :user ORDER BY r.started_at, r.number",
+            "SELECT r.* FROM runs r JOIN cloud_pcs c ON c.id = r.cloud_pc_id WHERE c.user_id = :user "
+            "ORDER BY r.started_at, r.number",
             user=self.ids[user],
         )
 
     def held(self) -> list[Any]:
         """Ledger rows that are not closed, without what sites share."""
         return self.sql(
-            "SELECT * FROM ledger WHERE tenant_id = :tenant AND state IN ('intended', 'created') AND cloud_pc_id IS NOT NULL ORDER BY id"
+            "SELECT * FROM ledger WHERE tenant_id = :tenant AND state IN ('intended', 'created') "
+            "AND cloud_pc_id IS NOT NULL ORDER BY id"
         )
 
     def inventory(self) -> dict[str, str]:
@@ -330,6 +349,4 @@ def found(database: Database, settings: Settings, name: str = "contoso.com", spe
 
 
 def _json(value: Any) -> str:
-    import json
-
     return json.dumps(value)

@@ -35,8 +35,8 @@ _RETRY = RetryStrategy(exponential_wait=2, max_attempts=12)
 _DEFER = text(
     """
     INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args)
-    SELECT :queue, w.task, :priority, w.task || ':' || id, CASE WHEN CAST(:once AS boolean) THEN w.task || ':' || id END,
-           jsonb_build_object('id', id)
+    SELECT :queue, w.task, :priority, w.task || ':' || id,
+           CASE WHEN CAST(:once AS boolean) THEN w.task || ':' || id END, jsonb_build_object('id', id)
       FROM unnest(CAST(:ids AS text[])) AS id, (SELECT CAST(:task AS text)) AS w (task)
     ON CONFLICT DO NOTHING
     """
@@ -104,7 +104,8 @@ def oldest_seconds(connection: Connection) -> float | None:
     """For how long the oldest waiting job has waited; None where none waits."""
     query = text(
         "SELECT extract(epoch FROM now() - e.at) FROM procrastinate_jobs j "
-        "JOIN procrastinate_events e ON e.job_id = j.id WHERE j.status = 'todo' AND e.type = 'deferred' ORDER BY j.id LIMIT 1"
+        "JOIN procrastinate_events e ON e.job_id = j.id WHERE j.status = 'todo' AND e.type = 'deferred' "
+        "ORDER BY j.id LIMIT 1"
     )
     found = connection.execute(query).scalar_one_or_none()
     return None if found is None else float(found)

@@ -38,7 +38,8 @@ class Settings(BaseSettings):
     )
     secret_key_file: Path | None = Field(
         default=None,
-        description="The key that encrypts secrets at rest; unset: secret.key in the data directory. The same on every worker.",
+        description="The key that encrypts secrets at rest; unset: secret.key in the data directory. "
+        "The same on every worker.",
     )
     gateway_address: str = Field(
         default="127.0.0.1", description="Where users' sessions come from: excepted from the port block of P7."

@@ -72,7 +72,7 @@ class Worker:
 
 
 def drain(world: World, limit: int = 100_000) -> None:
-    """Do everything that is due now, in this thread, until nothing is: for tests, benchmarks and `--wait` without a worker."""
+    """Do all that is due now, in this thread, until nothing is: for tests, benchmarks and `--wait` without a worker."""
     does = tasks(world)
     for _ in range(limit):
         with world.database.begin() as connection:

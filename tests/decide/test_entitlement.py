@@ -39,7 +39,7 @@ def people(draw: st.DrawFn) -> UserFacts:
         exists=draw(st.booleans()),
         enabled=draw(st.booleans()),
         candidates=tuple(draw(candidate_sets)),
-        licences={plan: ("directly",) for plan in plans},
+        licences=dict.fromkeys(plans, ("directly",)),
         cloud_pcs=pcs,
     )
 

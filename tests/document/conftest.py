@@ -1,6 +1,5 @@
 """A world to apply documents to, and the documents' short form."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -61,9 +60,20 @@ class Documents:
 
     def everything(self) -> dict[str, Any]:
         """How many rows there are of everything a document can change, and where the tenants stand."""
-        tables = ("users", "groups", "memberships", "service_plans", "license_users", "license_groups", "sites", "policies")
+        tables = (
+            "users",
+            "groups",
+            "memberships",
+            "service_plans",
+            "license_users",
+            "license_groups",
+            "sites",
+            "policies",
+        )
         more = ("policy_assignments", "connections", "device_images", "user_settings", "audit_events", "touched_users")
-        counts = {t: self.sql(f"SELECT count(*) FROM {t}")[0][0] for t in (*tables, *more, "faults", "procrastinate_jobs")}
+        counts = {
+            t: self.sql(f"SELECT count(*) FROM {t}")[0][0] for t in (*tables, *more, "faults", "procrastinate_jobs")
+        }
         return {**counts, "tenants": self.sql("SELECT name, revision, settings, speed, seed FROM tenants ORDER BY 1")}
 
     def statuses(self, tenant: str = "contoso.com") -> dict[str, str]:
@@ -73,9 +83,9 @@ class Documents:
 
 
 @pytest.fixture
-def documents(database: Database, tmp_path: Path) -> Iterator[Documents]:
+def documents(database: Database, tmp_path: Path) -> Documents:
     settings = Settings(data_dir=tmp_path)
-    yield Documents(World(database, open_secrets(settings), settings))
+    return Documents(World(database, open_secrets(settings), settings))
 
 
 def small(

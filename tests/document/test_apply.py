@@ -12,7 +12,9 @@ from deskwright.domain.rules import ConfirmationRequired, Refused
 from tests.document.conftest import PLAN, Documents, small
 
 
-def test_r3_an_apply_on_an_empty_installation_makes_the_tenant_and_its_people_get_cloud_pcs(documents: Documents) -> None:
+def test_r3_an_apply_on_an_empty_installation_makes_the_tenant_and_its_people_get_cloud_pcs(
+    documents: Documents,
+) -> None:
     result = documents.apply(small())
     assert result.creates_tenant
     assert result.actions == {"create": 3}
@@ -42,12 +44,18 @@ def test_r3_what_is_not_named_is_left_alone_and_what_is_not_written_stays_as_it_
     documents.apply(small(more="    description: As it is\n"))
     result = documents.apply("tenant: CONTOSO.com\nusers: [{userPrincipalName: new@contoso.com, displayName: New}]\n")
     assert result.counts == {"users": {"create": 1}}
-    policy = "{displayName: Desktops, domainJoinConfigurations: [{domainJoinType: azureADJoin, regionGroup: europeUnion}], "
-    result = documents.apply(f"tenant: contoso.com\nprovisioningPolicies: [{policy}image: {{gallery: debian-12-server}}}}]\n")
+    policy = (
+        "{displayName: Desktops, domainJoinConfigurations: [{domainJoinType: azureADJoin, regionGroup: europeUnion}], "
+    )
+    result = documents.apply(
+        f"tenant: contoso.com\nprovisioningPolicies: [{policy}image: {{gallery: debian-12-server}}}}]\n"
+    )
     assert result.changes == [
         {"kind": "provisioningPolicies", "name": "Desktops", "change": "update", "properties": ["image"]}
     ]
-    assert documents.sql("SELECT description, gallery_image, revision FROM policies") == [("As it is", "debian-12-server", 2)]
+    assert documents.sql("SELECT description, gallery_image, revision FROM policies") == [
+        ("As it is", "debian-12-server", 2)
+    ]
     assert documents.sql("SELECT count(*) FROM policy_assignments") == [(1,)]
 
 
@@ -69,7 +77,8 @@ def test_e6_more_people_than_seats_queue_and_more_seats_let_them_start(documents
     result = documents.apply(small(seats=1))
     assert [(s["needed"], s["start"], s["short"]) for s in result.seats] == [(3, 1, 2)]
     documents.settle()
-    waiting = "SELECT u.user_principal_name FROM cloud_pcs c JOIN users u ON u.id = c.user_id WHERE c.waiting_for = 'seat' ORDER BY c.entitled_number"
+    waiting = """SELECT u.user_principal_name FROM cloud_pcs c JOIN users u ON u.id = c.user_id
+        WHERE c.waiting_for = 'seat' ORDER BY c.entitled_number"""
     assert documents.sql(waiting) == [("user1@contoso.com",), ("user2@contoso.com",)]  # the order of the document
     documents.apply(small(seats=2))
     documents.settle()
@@ -84,7 +93,9 @@ def test_e1_disabling_a_user_takes_nothing_away(documents: Documents) -> None:
 
 
 def test_e4_policies_win_in_the_order_written_and_those_that_stay_keep_their_numbers(documents: Documents) -> None:
-    numbers = "SELECT p.display_name, a.number FROM policy_assignments a JOIN policies p ON p.id = a.policy_id ORDER BY 2"
+    numbers = (
+        "SELECT p.display_name, a.number FROM policy_assignments a JOIN policies p ON p.id = a.policy_id ORDER BY 2"
+    )
     result = documents.apply(small(policies=("First", "Second")))
     assert documents.sql(numbers) == [("First", 1), ("Second", 2)]
     assert result.overlaps == 3
@@ -93,7 +104,9 @@ def test_e4_policies_win_in_the_order_written_and_those_that_stay_keep_their_num
     documents.apply(small(policies=("Third", "Second", "First")))
     assert documents.sql(numbers) == [("First", 1), ("Second", 2), ("Third", 3)]
     # Taken away and given back it is a later assignment.
-    documents.apply(small(policies=("First",)).replace("[Sales]\n", "[]\n", 1).replace("assignments: [Sales]", "assignments: []"))
+    documents.apply(
+        small(policies=("First",)).replace("[Sales]\n", "[]\n", 1).replace("assignments: [Sales]", "assignments: []")
+    )
     documents.apply(small(policies=("First",)))
     assert documents.sql(numbers) == [("Second", 2), ("Third", 3), ("First", 4)]
 
@@ -121,7 +134,9 @@ def test_e4_a_number_that_is_taken_or_would_change_is_refused(documents: Documen
     assert documents.sql("SELECT assignments_made FROM tenants") == [(9,)]
 
 
-def test_a_round_trip_through_export_reproduces_the_tenant(documents: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_trip_through_export_reproduces_the_tenant(
+    documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HQ_JOIN_PASSWORD", "secret-of-hq")
     everything = small(
         more="""\
@@ -151,14 +166,18 @@ userSettings:
     documents.apply(exported.replace("tenant: contoso.com", "tenant: copy.com"))
     assert documents.export("copy.com").replace("copy.com", "contoso.com") == exported
     # The most recently created user setting wins, so their order is part of it.
-    names = "SELECT s.display_name FROM user_settings s JOIN tenants t ON t.id = s.tenant_id WHERE t.name = 'copy.com' ORDER BY number"
+    names = """SELECT s.display_name FROM user_settings s JOIN tenants t ON t.id = s.tenant_id
+        WHERE t.name = 'copy.com' ORDER BY number"""
     assert documents.sql(names) == [("Zz old",), ("Aa new",)]
 
 
-def test_secrets_are_encrypted_kept_when_equal_and_never_audited(documents: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_encrypted_kept_when_equal_and_never_audited(
+    documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HQ_JOIN_PASSWORD", "secret-one")
     hq = (
-        "onPremisesConnections:\n  - {displayName: HQ, connectionType: hybridAzureADJoin, region: westeurope, network: n, "
+        "onPremisesConnections:\n"
+        "  - {displayName: HQ, connectionType: hybridAzureADJoin, region: westeurope, network: n, "
         "subnet: 10.0.0.0/24, adDomainName: a.b, adDomainUsername: j@a.b, adDomainPassword: {env: HQ_JOIN_PASSWORD}}\n"
     )
     documents.apply(small(more=hq))
@@ -166,7 +185,9 @@ def test_secrets_are_encrypted_kept_when_equal_and_never_audited(documents: Docu
     monkeypatch.setenv("HQ_JOIN_PASSWORD", "secret-two")
     assert documents.apply(small(more=hq)).changes[0]["properties"] == ["adDomainPassword"]
     monkeypatch.delenv("HQ_JOIN_PASSWORD")
-    assert not documents.apply(small(more=hq.replace(", adDomainPassword: {env: HQ_JOIN_PASSWORD}", ""))).changes_anything
+    assert not documents.apply(
+        small(more=hq.replace(", adDomainPassword: {env: HQ_JOIN_PASSWORD}", ""))
+    ).changes_anything
     assert "secret-" not in str(documents.sql("SELECT before, after FROM audit_events"))
     (kept,) = documents.sql("SELECT ad_domain_password FROM connections")[0]
     assert documents.world.secrets.decrypt(bytes(kept)) == "secret-two"
@@ -199,12 +220,10 @@ def test_e8_a_user_who_is_named_again_in_grace_is_the_same_person(documents: Doc
 
 
 def test_e9_prune_refuses_what_is_still_used(documents: Documents) -> None:
-    hq = (
-        "onPremisesConnections:\n  - {displayName: HQ, connectionType: azureADJoin, region: westeurope, network: n, subnet: s}\n"
-    )
+    hq = "onPremisesConnections:\n  - {displayName: HQ, connectionType: azureADJoin, region: westeurope, network: n, subnet: s}\n"
     policy = (
-        "  - {displayName: Net, domainJoinConfigurations: [{domainJoinType: azureADJoin, onPremisesConnection: HQ}], "
-        "image: {gallery: debian-12-desktop}}\n"
+        "  - {displayName: Net, image: {gallery: debian-12-desktop}, "
+        "domainJoinConfigurations: [{domainJoinType: azureADJoin, onPremisesConnection: HQ}]}\n"
     )
     documents.apply(small(more=policy + hq))
     (problem,) = documents.problems("tenant: contoso.com\nonPremisesConnections: []\n", prune=True)

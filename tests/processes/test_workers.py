@@ -55,7 +55,9 @@ def all_settled(company: Company) -> bool:
 
 
 def in_flight(company: Company) -> int:
-    ((count,),) = company.sql("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing' AND task_name = 'provision'")
+    ((count,),) = company.sql(
+        "SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing' AND task_name = 'provision'"
+    )
     return int(count)
 
 
@@ -81,7 +83,8 @@ def test_v6_a_killed_workers_runs_are_taken_over(company: Company, tmp_path: Pat
             "SELECT count(*) FROM procrastinate_jobs j WHERE status = 'doing' AND task_name = 'provision'"
         )
         killed = time.monotonic()
-        until(lambda: company.sql("SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '5 s'")[0][0] == 1, 15)
+        alive = "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '5 s'"
+        until(lambda: company.sql(alive)[0][0] == 1, 15)
         until(lambda: _nothing_of_the_dead(company), 15)
         assert time.monotonic() - killed < 15, f"{dead} jobs were in flight"
         until(lambda: all_settled(company), 60)

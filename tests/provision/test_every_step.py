@@ -11,12 +11,12 @@ import pytest
 from deskwright.domain.resources import Kind
 from deskwright.domain.status import Status
 from deskwright.errors import Effect, entry
+from deskwright.providers.registry import providers_for
 from deskwright.provision import pipeline
 from deskwright.provision import run as engine
 from deskwright.provision.context import Done, StepContext
 from deskwright.provision.pipeline import PIPELINE, Step
 from deskwright.provision.sites import load_site
-from deskwright.providers.registry import providers_for
 from deskwright.store.database import Database
 from tests.company import Company
 
@@ -66,9 +66,7 @@ def test_a_step_done_twice_is_as_done_once(
         step.do(ctx)
         return step.do(ctx)
 
-    monkeypatch.setattr(
-        engine, "PIPELINE", tuple(replace(s, do=twice) if s.id == step.id else s for s in PIPELINE)
-    )
+    monkeypatch.setattr(engine, "PIPELINE", tuple(replace(s, do=twice) if s.id == step.id else s for s in PIPELINE))
     ready(company, hybrid).settle()
     assert company.status("adele") == Status.PROVISIONED
     assert company.leaks() == set()
@@ -176,7 +174,8 @@ def killed_at(company: Company, run: UUID, step: str, moment: str) -> None:
                     doing(ctx)  # the outside world has done it, and nobody has heard of it
                     die()
 
-                engine.PIPELINE = tuple(replace(s, do=do) if s.id == step else s for s in PIPELINE)  # type: ignore[misc]
+                dying = tuple(replace(s, do=do) if s.id == step else s for s in PIPELINE)
+                pytest.MonkeyPatch().setattr(engine, "PIPELINE", dying)  # ends with this process
             engine.carry(world, run, notice)
         finally:
             os._exit(3)

@@ -1,22 +1,29 @@
 """V1-V6, L1-L4, A0, A1: one run, its failures, and what is left afterwards."""
 
+import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from deskwright.domain.resources import Kind
 from deskwright.domain.rules import Refused
 from deskwright.domain.status import Status
 from deskwright.operations import cloud_pcs
+from deskwright.providers.contract import ProviderError
+from deskwright.providers.simulator import world as simulated
+from deskwright.providers.simulator.compute import SimulatedCompute
 from deskwright.provision import records
 from deskwright.provision import run as engine
 from deskwright.provision.context import Done, StepContext
-from deskwright.provision.pipeline import PIPELINE
-from deskwright.providers.simulator import world as simulated
+from deskwright.provision.pipeline import PIPELINE, Step
 from deskwright.reconcile.entitlements import reconcile
 from deskwright.reconcile.inventory import compare_tenant
 from tests.company import PLAN, Company
+from tests.reconcile.test_entitlement_rules import LOSSES
 
 ADELE = "adele@contoso.com"
 
@@ -82,13 +89,18 @@ def test_v2_each_attempt_has_its_own_machine_name_and_address(company: Company) 
         ("unlicense", "licenseNotFound"),
     ],
 )
-def test_v3_the_ground_is_gone(company: Company, step: str, loss: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_v3_the_ground_is_gone(
+    company: Company, step: str, loss: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """V3: found before the next step, stops the run at once, is cleaned up, and starts again when it returns."""
-    from tests.reconcile.test_entitlement_rules import LOSSES
-
-    names = {"delete_user": "user deleted", "leave": "left the group", "unassign": "policy unassigned", "unlicense": "licence removed"}
+    names = {
+        "delete_user": "user deleted",
+        "leave": "left the group",
+        "unassign": "policy unassigned",
+        "unlicense": "licence removed",
+    }
     lose, regain = LOSSES[names[loss]]
-    before = next((s.id for s, after in zip(PIPELINE, PIPELINE[1:], strict=False) if after.id == step), None)
+    before = next((s.id for s, after in pairwise(PIPELINE) if after.id == step), None)
 
     def losing(ctx: StepContext) -> Done:
         done = next(s for s in PIPELINE if s.id == before).do(ctx)
@@ -196,7 +208,7 @@ def test_v5_everything_is_checked_before_anything_is_deleted(company: Company, m
     before = company.inventory()
     if missing != "address":  # the /30 has one address, which adele's Cloud PC holds
         company.sql("UPDATE connections SET subnet = '10.99.0.0/24' WHERE tenant_id = :tenant")
-    {
+    breaking: dict[str, Callable[[], object]] = {
         "policy": lambda: company.sql("DELETE FROM policy_assignments WHERE tenant_id = :tenant"),
         "licence": lambda: company.sql("DELETE FROM license_users WHERE tenant_id = :tenant"),
         "image": lambda: company.sql(
@@ -204,11 +216,12 @@ def test_v5_everything_is_checked_before_anything_is_deleted(company: Company, m
         ),
         "connection": lambda: company.health("HQ", "failed"),
         "capacity": lambda: company.sql(
-            "UPDATE sites SET compute = compute || '{\"capacity\": {\"vCpuCount\": 1}}' WHERE tenant_id = :tenant"
+            'UPDATE sites SET compute = compute || \'{"capacity": {"vCpuCount": 1}}\' WHERE tenant_id = :tenant'
         ),
-        "address": lambda: [],
+        "address": list,
         "enabled": lambda: company.enable_user("adele", False),
-    }[missing]()
+    }
+    breaking[missing]()
     with pytest.raises(Refused) as refused:
         cloud_pcs.reprovision(company.world, company.tenant, "test", ADELE)
     assert str(refused.value)
@@ -245,7 +258,7 @@ def test_l1_a_row_before_the_object(company: Company, monkeypatch: pytest.Monkey
     """L1: at the moment anything is asked for, its ledger row is there."""
     seen: dict[str, set[Any]] = {}
 
-    def watched(step: Any) -> Any:
+    def watched(step: Step) -> Step:
         def do(ctx: StepContext) -> Done:
             seen[step.id] = {row.kind for row in company.held() if row.step == step.id and row.state == "intended"}
             return step.do(ctx)
@@ -266,7 +279,7 @@ def test_l1_a_row_before_the_object(company: Company, monkeypatch: pytest.Monkey
 def test_l2_a_failed_machine_can_be_kept(company: Company) -> None:
     """L2: the setting keeps a failed attempt's machine for diagnosis; a retry then removes it."""
     company.basics("adele")
-    company.sql("UPDATE tenants SET settings = '{\"keepFailedMachines\": true, \"attempts\": 1}' WHERE id = :tenant")
+    company.sql('UPDATE tenants SET settings = \'{"keepFailedMachines": true, "attempts": 1}\' WHERE id = :tenant')
     company.fault("C5", "intuneEnrollFailed")
     company.settle().advance(hours=4)
     assert sorted(company.inventory().values()) == ["capacity", "disk", "vm"]
@@ -305,9 +318,6 @@ def test_l3_computer_accounts_are_disabled_and_security_groups_stay(company: Com
 
 def test_l4_a_refused_release_comes_again(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     """L4: retried with back-off, shown meanwhile, and released in the end."""
-    from deskwright.providers.contract import ProviderError
-    from deskwright.providers.simulator.compute import SimulatedCompute
-
     company.basics("adele")
     company.settle()
     company.leave("adele", "Sales")
@@ -340,9 +350,12 @@ def test_l4_the_sweep_finds_late_objects_and_strangers(company: Company) -> None
     company.advance(hours=4)
     assert company.inventory() == {}
     # A woken zombie makes it once more, under the same key.
-    company.sql("INSERT INTO simulator.objects SELECT * FROM jsonb_populate_record(NULL::simulator.objects, CAST(:o AS jsonb))", o=_json(vm))
+    company.sql(
+        "INSERT INTO simulator.objects SELECT * FROM jsonb_populate_record(NULL::simulator.objects, CAST(:o AS jsonb))",
+        o=json.dumps(vm),
+    )
     with company.world.database.world.connect() as connection:
-        simulated.add_stranger(connection, company.tenant.id, company.ids["site-a"], "vm", "somebody else's")
+        simulated.add_stranger(connection, company.tenant.id, company.ids["site-a"], Kind.VM, "somebody else's")
     (difference,) = compare_tenant(company.world, company.tenant.id)
     assert difference.reopened == [vm["key"]]
     assert [s.name for s in difference.strangers] == ["somebody else's"]
@@ -363,7 +376,7 @@ def test_a0_not_ready_before_the_path_answers(company: Company) -> None:
 
 
 def test_a1_one_time_password_for_a_local_account(company: Company) -> None:
-    """A1, C6, P3: where the identity is local, an account of the machine, enabled at the end, password kept encrypted."""
+    """A1, C6, P3: where identity is local, an account of the machine, enabled at the end, password kept encrypted."""
     company.site(directory={"identity": "local"})
     company.plan()
     company.group()
@@ -382,6 +395,7 @@ def test_a1_one_time_password_for_a_local_account(company: Company) -> None:
     ((vm,),) = company.sql("SELECT external_id FROM simulator.objects WHERE kind = 'vm'")
     with company.world.database.world.connect() as connection:
         inside = simulated.guest_state(connection, company.tenant.id, vm)
+    assert inside is not None
     assert inside["administrators"] == ["adele"]
     assert inside["accounts"]["adele"]["enabled"] is True
     assert inside["maySignIn"] == ["adele"]
@@ -433,7 +447,9 @@ def test_r12_repair_applies_a_changed_user_setting(company: Company) -> None:
     def administrators() -> list[str]:
         ((vm,),) = company.sql("SELECT external_id FROM simulator.objects WHERE kind = 'vm'")
         with company.world.database.world.connect() as connection:
-            return list(simulated.guest_state(connection, company.tenant.id, vm)["administrators"])
+            inside = simulated.guest_state(connection, company.tenant.id, vm)
+        assert inside is not None
+        return list(inside["administrators"])
 
     assert administrators() == ["AzureAD\\adele@contoso.com"]
     company.user_setting("No admins", "Sales", False)
@@ -482,14 +498,9 @@ def test_records_advance_writes_nothing_without_the_lease(company: Company) -> N
     old = records.take(company.world.database, run_id)
     assert old is not None
     assert records.take(company.world.database, run_id) is not None
-    begin = records.Beginning(1, "C1", "core", company.ids["site-a"], {}, [{"kind": "capacity", "key": "k", "shared": False}])
+    capacity = {"kind": "capacity", "key": "k", "shared": False}
+    begin = records.Beginning(1, "C1", "core", company.ids["site-a"], {}, [capacity])
     with pytest.raises(records.LeaseLost):
         records.advance(company.world.database, old, None, None, begin)
     assert company.steps("adele") == []
     assert company.held() == []
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value)

@@ -1,5 +1,6 @@
 """E1-E10 as an administrator would see them: changes in, Cloud PCs out."""
 
+from collections.abc import Callable
 from itertools import permutations
 
 import pytest
@@ -66,7 +67,8 @@ def test_e2_the_database_refuses_a_second_live_one(company: Company) -> None:
     with pytest.raises(IntegrityError):
         company.sql(
             "INSERT INTO cloud_pcs (tenant_id, user_id, plan_id, display_name, status, entitled_number) "
-            "SELECT tenant_id, user_id, plan_id, 'second', 'pendingProvision', 99 FROM cloud_pcs WHERE tenant_id = :tenant"
+            "SELECT tenant_id, user_id, plan_id, 'second', 'pendingProvision', 99 FROM cloud_pcs "
+            "WHERE tenant_id = :tenant"
         )
 
 
@@ -141,7 +143,8 @@ def test_e6_the_rest_waits_in_order_and_starts_by_itself(company: Company) -> No
 
     company.leave("u1", "Sales")
     company.settle()
-    assert [company.status(u) for u in users][:3] == ["inGracePeriod", "provisioned", "pendingProvision"], "grace holds its seat"
+    first_three = [company.status(u) for u in users[:3]]
+    assert first_three == ["inGracePeriod", "provisioned", "pendingProvision"], "grace holds its seat"
     company.advance(days=7, minutes=1)
     assert [company.status(u) for u in users] == [None, "provisioned", "provisioned", "pendingProvision"]
     company.seats(PLAN, 3)
@@ -170,12 +173,18 @@ def test_e7_a_policy_edit_leaves_existing_ones_alone(company: Company) -> None:
     company.basics("adele")
     company.settle()
     before = company.pc("adele")
-    company.sql("UPDATE policies SET display_name = 'Renamed', gallery_image = 'debian-12-server', revision = 2 WHERE tenant_id = :tenant")
+    company.sql(
+        "UPDATE policies SET display_name = 'Renamed', gallery_image = 'debian-12-server', revision = 2 "
+        "WHERE tenant_id = :tenant"
+    )
     company.enable_user("adele", True)
     company.settle()
     after = company.pc("adele")
-    assert (after.display_name, after.policy_name, after.image_name) == (before.display_name, "Desktops", "debian-12-desktop")
-    ((profile,),) = company.sql("SELECT data -> 'enrollmentProfileName' FROM simulator.objects WHERE kind = 'managedDevice'")
+    assert after.display_name == before.display_name
+    assert (after.policy_name, after.image_name) == ("Desktops", "debian-12-desktop")
+    ((profile,),) = company.sql(
+        "SELECT data -> 'enrollmentProfileName' FROM simulator.objects WHERE kind = 'managedDevice'"
+    )
     assert profile in ("Desktops", None)
     cloud_pcs.reprovision(company.world, company.tenant, "test", "adele@contoso.com")
     company.settle()
@@ -183,7 +192,9 @@ def test_e7_a_policy_edit_leaves_existing_ones_alone(company: Company) -> None:
     assert [run.policy["display_name"] for run in company.runs("adele")] == ["Desktops", "Renamed"]
 
 
-LOSSES = {
+Change = Callable[[Company], None]
+# What is lost -> how it is lost, and how it comes back.
+LOSSES: dict[str, tuple[Change, Change]] = {
     "licence removed": (lambda c: c.unlicense(PLAN, "adele"), lambda c: c.license(PLAN, "adele")),
     "left the group": (lambda c: c.leave("adele", "Sales"), lambda c: c.join("adele", "Sales")),
     "policy unassigned": (lambda c: c.unassign("Desktops", "Sales"), lambda c: c.assign("Desktops", "Sales")),
@@ -219,7 +230,8 @@ def test_e8_grace_and_back(company: Company, loss: str) -> None:
     regain(company)
     company.settle()
     after = company.pc("adele")
-    assert (after.id, after.device_name, after.status, after.grace_ends_at) == (before.id, before.device_name, "provisioned", None)
+    assert (after.id, after.device_name) == (before.id, before.device_name)
+    assert (after.status, after.grace_ends_at) == ("provisioned", None)
     company.advance(days=30)
     assert company.pc("adele").id == before.id
 

@@ -1,13 +1,12 @@
 """The command tree."""
 
 import sys
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from deskwright import __version__
-from deskwright.cli import cloud_pc_commands, service_commands
+from deskwright.cli import cloud_pc_commands, document_commands, objects, service_commands
 
 app = typer.Typer(
     name="deskwright",
@@ -33,16 +32,10 @@ def deskwright(
     """Cloud PCs on machines you own: assign a licence, a Cloud PC appears."""
 
 
-if find_spec("deskwright.cli.document_commands"):
-    from deskwright.cli import document_commands
-
-    for command in (document_commands.plan, document_commands.apply, document_commands.export):
-        app.command(rich_help_panel="Tenant")(command)
+for command in (document_commands.plan, document_commands.apply, document_commands.export):
+    app.command(rich_help_panel="Tenant")(command)
 cloud_pc_commands.register(app)
-if find_spec("deskwright.cli.objects"):
-    from deskwright.cli import objects
-
-    objects.register(app)
+objects.register(app)
 service_commands.register(app)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
 from deskwright import jobs
@@ -22,17 +23,6 @@ CloudPcArgument = Annotated[
 ]
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The user's name (UPN).")]
 
-_COLUMNS = {
-    "userPrincipalName": "User",
-    "plan": "Plan",
-    "managedDeviceName": "Device",
-    "provisioningPolicyName": "Policy",
-    "status": "Status",
-    "doing": "Step",
-    "try": "Try",
-    "for": "Since",
-    "left": "Left",
-}
 _POLL_SECONDS = 0.25
 
 
@@ -72,8 +62,12 @@ def status(
     if as_json:
         print_json(rows)
         return
-    empty = "No Cloud PC yet. deskwright apply -f TENANT.yaml describes who should get one."
-    show([_listed(row) for row in rows], _COLUMNS, as_json=False, empty=empty)
+    if not rows:
+        out.print("No Cloud PC yet. deskwright apply -f TENANT.yaml describes who should get one.", style="dim")
+        return
+    # Into a file or pipe nothing is cut: its reader has no width.
+    wide = out if out.is_terminal else Console(width=240)
+    wide.print(live.listing(rows, wide.width))
 
 
 def show_(cloud_pc: CloudPcArgument, tenant: TenantOption = None, as_json: JsonOption = False) -> None:
@@ -360,17 +354,6 @@ def _user_must_exist(session: Session, tenant: TenantRef, user: str) -> None:
 def _check_status(given: str) -> None:
     if given not in set(Status):
         raise typer.BadParameter(f"{given!r} is no status; there are: {', '.join(Status)}")
-
-
-def _listed(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **row,
-        "plan": live.short_plan(row["servicePlanName"]),
-        "doing": live.doing(row),
-        "try": f"{row['attempt']}/{row['attempts']}" if row["attempt"] else "",
-        "for": live.duration((row["now"] - row["since"]).total_seconds()),
-        "left": live.duration(row["etaSeconds"]),
-    }
 
 
 def _entry(row: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _TODO = ("·", "dim")
 _LEGEND = "■ done  ▸ running  · to come  - not needed  ! warning  ✗ failed"
 # What people look for first stands first where not everything fits.
 _URGENCY = (Status.PROVISIONING, Status.DEPROVISIONING, Status.FAILED, Status.IN_GRACE, Status.PENDING)
-_LABELS = {
+LABELS: dict[str, str] = {
     Status.NOT_PROVISIONED: "not due",
     Status.PENDING: "waiting",
     Status.PROVISIONING: "provisioning",
@@ -268,7 +268,7 @@ def _line(row: Row) -> str:
 
 def _header(picture: Picture, width: int) -> Text:
     """Two lines, always: a picture whose height changes flickers."""
-    for labels in (_LABELS, {}):
+    for labels in (LABELS, dict[str, str]()):
         line = Text(no_wrap=True, overflow="ellipsis")
         for status, n in picture.counts.items():
             mark, style = STATUS_MARKS[status]
@@ -292,7 +292,7 @@ def _bar(picture: Picture, width: int) -> Text:
 
 def _table(rows: Sequence[Row], width: int) -> Table:
     wide, wider = width >= 100, width >= 130
-    domains = {r["userPrincipalName"].rpartition("@")[2] for r in rows}
+    people = _people(rows)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("", width=2)  # some marks are two cells wide
     table.add_column("User", width=28 if wider else 20 if wide else 15, no_wrap=True, overflow="ellipsis")
@@ -308,8 +308,7 @@ def _table(rows: Sequence[Row], width: int) -> Table:
     table.expand = True
     for row in rows:
         mark, style = STATUS_MARKS[row["status"]]
-        user = row["userPrincipalName"].rpartition("@")[0] if len(domains) == 1 else row["userPrincipalName"]
-        cells: list[RenderableType] = [Text(mark, style), Text(user), Text(short_plan(row["servicePlanName"]))]
+        cells: list[RenderableType] = [Text(mark, style), Text(people(row)), Text(short_plan(row["servicePlanName"]))]
         if wide:
             cells.append(Text(row["managedDeviceName"] or ""))
         if wider:
@@ -319,3 +318,36 @@ def _table(rows: Sequence[Row], width: int) -> Table:
         cells += [strip(row), Text(doing(row), "" if calm else style), attempt, duration(row["etaSeconds"])]
         table.add_row(*cells)
     return table
+
+
+def listing(rows: Sequence[Row], width: int) -> Table:
+    """The same rows for `status`: at one moment, with device, policy and since when, as far as the width allows."""
+    full, wide = width >= 140, width >= 110
+    people = (lambda row: row["userPrincipalName"]) if wide else _people(rows)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0), expand=not full)
+    table.add_column("User", no_wrap=True, overflow="ellipsis", ratio=None if full else 1)
+    named = {"managedDeviceName": "Device", "provisioningPolicyName": "Policy"}
+    shown = list(named)[: 2 if full else 1 if wide else 0]
+    for heading in ("Plan", *(named[key] for key in shown), "Status", "Step", "Try", "Since", "Left"):
+        table.add_column(heading, no_wrap=True, min_width=5 if heading in ("Since", "Left") else len(heading))
+    for row in rows:
+        mark, style = STATUS_MARKS[row["status"]]
+        words = row["status"] if full else LABELS.get(row["status"], row["status"])
+        table.add_row(
+            Text(people(row)),
+            short_plan(row["servicePlanName"]),
+            *(Text(row[key] or "") for key in shown),
+            Text(f"{mark} {words}", style),
+            doing(row),
+            f"{row['attempt']}/{row['attempts']}" if row["attempt"] else "",
+            duration((row["now"] - row["since"]).total_seconds()),
+            duration(row["etaSeconds"]),
+        )
+    return table
+
+
+def _people(rows: Sequence[Row]) -> Callable[[Row], str]:
+    """How to name the users: without the domain, where all have the same."""
+    if len({row["userPrincipalName"].rpartition("@")[2] for row in rows}) == 1:
+        return lambda row: str(row["userPrincipalName"].rpartition("@")[0])
+    return lambda row: str(row["userPrincipalName"])

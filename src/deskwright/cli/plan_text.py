@@ -72,7 +72,7 @@ def _tree(plan: PlanResult) -> Tree:
         for change in listed[:_SHOWN]:
             branch.add(_change(change))
         total = sum(counts.values())
-        if len(listed) > _SHOWN or total > len([c for c in listed if "list" not in c]):
+        if section != "tenant" and (len(listed) > _SHOWN or total > len([c for c in listed if "list" not in c])):
             branch.add(f"… {max(total, len(listed)) - min(_SHOWN, len(listed))} more", style="dim")
     return tree
 
@@ -133,7 +133,7 @@ def _forecast(console: Console, plan: PlanResult) -> None:
     )
     _table(
         console,
-        "Addresses (three for each Cloud PC, one for each attempt)",
+        "Addresses (three each)",
         ("connection", "subnet", "free", "may need", ""),
         (
             (

@@ -60,9 +60,9 @@ def print_explanation(console: Console, user: Facts) -> None:
         device = f"  {verdict['managedDeviceName']}" if verdict["managedDeviceName"] else ""
         console.print(Text.assemble((f"{verdict['servicePlanName']}{device}  ", "bold"), (f"{mark} {status}", style)))
         for reason in verdict["reasons"]:
-            _line(console, f"  · {reason}")
+            _line(console, f"  · {reason}", under=4)
         at = f" ({_time(verdict['next']['dateTime'])})" if verdict["next"]["dateTime"] else ""
-        _line(console, f"  → {verdict['next']['text']}{at}", "bold")
+        _line(console, f"  → {verdict['next']['text']}{at}", "bold", under=4)
 
 
 def _heading(console: Console, pc: Facts) -> None:
@@ -128,9 +128,9 @@ def _trouble(console: Console, error: Facts, style: str, heading: str) -> None:
     console.print()
     console.print(Text(f"{heading}: {error['title']} ({error['code']})", f"bold {style}"), soft_wrap=True)
     _line(console, f"  {error['message']}")
-    _line(console, f"  Cause   {error['cause']}", hang=8)
+    _line(console, f"  Cause   {error['cause']}", under=10)
     for number, remedy in enumerate(error["remedies"], 1):
-        _line(console, f"  {'Remedy  ' if number == 1 else '        '}{number}. {remedy}", hang=11)
+        _line(console, f"  {'Remedy  ' if number == 1 else '        '}{number}. {remedy}", under=13)
     for action in error["actions"]:
         _action(console, action)
 
@@ -158,21 +158,25 @@ def _run(console: Console, run: Facts) -> None:
 
 
 def _steps(console: Console, steps: Sequence[Facts]) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
+    bars = console.width >= 100
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0), expand=True)
     for width in (3, 1, 2, 22):
         table.add_column(width=width, no_wrap=True, overflow="ellipsis")
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(width=_BAR_CELLS, no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="fold", ratio=1)
+    table.add_column(justify="right", no_wrap=True, width=8)
+    table.add_column(no_wrap=True, width=_BAR_CELLS if bars else 0)
+    table.add_column(justify="right", no_wrap=True, width=4)
+    table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
     for step in steps:
         mark, style = _OUTCOME_MARKS.get(step["outcome"], ("?", ""))
-        bar = "▪" * max(1 if step["share"] > 0.005 else 0, round(step["share"] * _BAR_CELLS))
-        said = step["message"] if step["code"] else step["output"]
+        bar = "" if not bars else "▪" * max(1 if step["share"] > 0.005 else 0, round(step["share"] * _BAR_CELLS))
+        said = step["code"] or (step["output"] or "").strip().split("\n")[0]
         cells = (Text(mark, style), step["step"], step["title"] or "", _seconds(step["durationSeconds"]))
-        told = Text((said or "").strip().split("\n")[0], style if step["code"] else "dim")
+        told = Text(said, style if step["code"] else "dim")
         table.add_row("", *cells, Text(bar, "cyan"), f"{step['share']:.0%}", told)
     console.print(table)
+    for step in steps:
+        if step["message"]:
+            _line(console, f"      {step['message']}", _OUTCOME_MARKS.get(step["outcome"], ("", ""))[1])
 
 
 def _ledger(console: Console, rows: Sequence[Facts]) -> None:
@@ -216,8 +220,10 @@ def _time(then: datetime | str | None) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _line(console: Console, line: str, style: str = "", *, hang: int = 2) -> None:
+def _line(console: Console, line: str, style: str = "", *, under: int | None = None) -> None:
+    """A line of prose; on a terminal folded, the rest beginning at column `under`, else where the line does."""
     if console.is_terminal:
-        indent = " " * (len(line) - len(line.lstrip()))
-        line = textwrap.fill(line.strip(), console.width, initial_indent=indent, subsequent_indent=indent + " " * hang)
+        indent = len(line) - len(line.lstrip())
+        rest = " " * (indent if under is None else under)
+        line = textwrap.fill(line.strip(), console.width, initial_indent=" " * indent, subsequent_indent=rest)
     console.print(Text(line, style), soft_wrap=True)

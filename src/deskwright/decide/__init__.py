@@ -1,1 +1,1 @@
-"""Deciding: pure functions from facts to verdicts with reasons. No I/O; everything that acts or explains reads these."""
+"""Deciding: pure functions from facts to verdicts with reasons. No I/O; all that acts or explains reads these."""

@@ -141,7 +141,8 @@ def _ground(user: UserFacts, plan: UUID, winner: Candidate | None, ignored: tupl
         lines.append("No provisioning policy is assigned to a group the user is a direct member of.")
     else:
         lines.append(
-            f"Policy '{winner.policy_name}' reaches the user by group '{winner.group_name}' (assignment number {winner.number})."
+            f"Policy '{winner.policy_name}' reaches the user by group '{winner.group_name}' "
+            f"(assignment number {winner.number})."
         )
     lines.extend(
         f"Policy '{o.policy_name}' by group '{o.group_name}' is ignored: it was assigned later (number {o.number})."
@@ -162,6 +163,7 @@ def _held_by(pc: LiveCloudPc | None, lost: tuple[str, ...], winner: Candidate | 
         return (f"The Cloud PC was made by policy '{pc.policy_name}', which no longer reaches the user.{also}",)
     if winner and winner.policy_id != pc.policy_id:
         return (
-            f"The Cloud PC was made by policy '{pc.policy_name}' and stays as it is; a reprovision would use '{winner.policy_name}'.",
+            f"The Cloud PC was made by policy '{pc.policy_name}' and stays as it is; "
+            f"a reprovision would use '{winner.policy_name}'.",
         )
     return ()

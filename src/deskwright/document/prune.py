@@ -27,7 +27,8 @@ _TOUCH = {
       WHERE d.kind = 'groups' AND d.after IS NULL AND (EXISTS (SELECT 1 FROM license_groups l WHERE l.group_id = d.id)
         OR EXISTS (SELECT 1 FROM policy_assignments a WHERE a.group_id = d.id))""",
     "provisioningPolicies": """SELECT m.user_id, d.name FROM differences d
-      JOIN policy_assignments a ON a.policy_id = d.id JOIN memberships m ON m.group_id = a.group_id WHERE d.kind = 'provisioningPolicies' AND d.after IS NULL""",
+      JOIN policy_assignments a ON a.policy_id = d.id
+      JOIN memberships m ON m.group_id = a.group_id WHERE d.kind = 'provisioningPolicies' AND d.after IS NULL""",
 }
 # What goes with an object is written down with it, so that it can be put back (R13).
 _WITH_IT = {

@@ -12,7 +12,10 @@ from deskwright.operations.change import Change, TenantRef
 from deskwright.settings import TenantSettings
 from deskwright.store.audit import event
 
-_CREATE = text("INSERT INTO tenants (id, name) VALUES (:id, :name) ON CONFLICT (name) DO NOTHING RETURNING id")
+# As in operations.tenants: two that create the same name at once, and a name that differs in case is the same.
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('deskwright tenant ' || lower(:name)))")
+_TAKEN = text("SELECT 1 FROM tenants WHERE lower(name) = lower(:name)")
+_CREATE = text("INSERT INTO tenants (id, name) VALUES (:id, :name)")
 _READ = text("SELECT settings, speed, seed FROM tenants WHERE id = :id")
 _WRITE = text("UPDATE tenants SET settings = CAST(:settings AS jsonb), speed = :speed, seed = :seed WHERE id = :id")
 # The first inventory is due after one interval; each sets the time of the next.
@@ -42,7 +45,11 @@ INSTANT = "instant"
 
 def create_tenant(connection: Connection, tenant: TenantRef) -> bool:
     """Make the tenant; False where somebody else has just made one of that name."""
-    return connection.execute(_CREATE, {"id": tenant.id, "name": tenant.name}).first() is not None
+    connection.execute(_LOCK, {"name": tenant.name})
+    if connection.execute(_TAKEN, {"name": tenant.name}).first():
+        return False
+    connection.execute(_CREATE, {"id": tenant.id, "name": tenant.name})
+    return True
 
 
 def write_tenant(change: Change, staged: Staged, created: bool, counts: Counts) -> None:

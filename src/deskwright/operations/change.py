@@ -103,7 +103,8 @@ def brake(opened: Change) -> None:
     at_stake = text(
         """
         SELECT count(DISTINCT c.user_id) FROM touched_users t JOIN cloud_pcs c ON c.user_id = t.user_id
-         WHERE t.tenant_id = :tenant AND t.number > :before AND c.status NOT IN ('gone', 'notProvisioned', 'pendingProvision')
+         WHERE t.tenant_id = :tenant AND t.number > :before
+           AND c.status NOT IN ('gone', 'notProvisioned', 'pendingProvision')
         """
     )
     values = {"tenant": tenant.id, "before": opened.touched_before}

@@ -37,7 +37,8 @@ _ROW = text(
     """
     SELECT c.*, u.user_principal_name, u.account_enabled, u.deleted_at AS user_deleted_at, p.display_name AS plan_name,
            p.vcpu_count, p.ram_gb, p.storage_gb, t.settings, tenant_now(t.id) AS now
-      FROM cloud_pcs c JOIN users u ON u.id = c.user_id JOIN service_plans p ON p.id = c.plan_id JOIN tenants t ON t.id = c.tenant_id
+      FROM cloud_pcs c JOIN users u ON u.id = c.user_id JOIN service_plans p ON p.id = c.plan_id
+      JOIN tenants t ON t.id = c.tenant_id
      WHERE c.id = :id AND c.tenant_id = :tenant FOR NO KEY UPDATE OF c
     """
 )
@@ -45,7 +46,8 @@ _LAST_MADE = text(
     """
     SELECT s.step, s.made, s.attempt, r.policy, r.number FROM runs r JOIN steps s ON s.run_id = r.id
      WHERE r.cloud_pc_id = :id AND r.state = 'succeeded' AND r.kind <> 'repair'
-       AND r.number = (SELECT max(number) FROM runs WHERE cloud_pc_id = :id AND state = 'succeeded' AND kind <> 'repair')
+       AND r.number = (SELECT max(number) FROM runs
+                        WHERE cloud_pc_id = :id AND state = 'succeeded' AND kind <> 'repair')
        AND s.attempt = (SELECT max(attempt) FROM steps WHERE run_id = r.id) ORDER BY s.started_at
     """
 )
@@ -65,7 +67,8 @@ def find(connection: Connection, tenant: TenantRef, name: str) -> UUID:
         SELECT c.id, c.device_name, p.display_name AS plan FROM cloud_pcs c JOIN users u ON u.id = c.user_id
           JOIN service_plans p ON p.id = c.plan_id
          WHERE c.tenant_id = :tenant AND (c.id::text = lower(:name) OR (c.status <> 'gone' AND (
-               lower(c.device_name) = lower(:name) OR lower(u.user_principal_name) = lower(:name)))) ORDER BY c.created_at
+               lower(c.device_name) = lower(:name) OR lower(u.user_principal_name) = lower(:name))))
+         ORDER BY c.created_at
         """
     )
     rows = connection.execute(query, {"tenant": tenant.id, "name": name}).all()
@@ -99,7 +102,8 @@ def reprovision(
         _must_fit(world, connection, tenant, row, policy)
         connection.execute(
             text(
-                "UPDATE cloud_pcs SET policy_id = :policy, policy_name = :name, user_account_type = :type WHERE id = :id"
+                "UPDATE cloud_pcs SET policy_id = :policy, policy_name = :name, user_account_type = :type "
+                "WHERE id = :id"
             ),
             {"policy": policy.policy_id, "name": policy.policy_name, "type": user_account_type, "id": row.id},
         )
@@ -171,7 +175,8 @@ def keep(world: World, tenant: TenantRef, actor: str, cloud_pc: str, *, hours: f
             raise Refused("hours", given, "must be more than zero", remedy="deskwright end-grace ends it now")
         ends = connection.execute(
             text(
-                "UPDATE cloud_pcs SET grace_ends_at = tenant_now(tenant_id) + make_interval(secs => :s) WHERE id = :id RETURNING grace_ends_at"
+                "UPDATE cloud_pcs SET grace_ends_at = tenant_now(tenant_id) + make_interval(secs => :s) "
+                "WHERE id = :id RETURNING grace_ends_at"
             ),
             {"id": row.id, "s": given * 3600},
         ).scalar_one()
@@ -294,7 +299,8 @@ def _must_fit(world: World, connection: Connection, tenant: TenantRef, row: Row[
         sites = [usable[0].site_id]
     else:
         query = text(
-            "SELECT id FROM sites WHERE tenant_id = :t AND region_group = :g AND (CAST(:r AS text) IS NULL OR name = :r OR region = :r) ORDER BY created_at, name"
+            "SELECT id FROM sites WHERE tenant_id = :t AND region_group = :g "
+            "AND (CAST(:r AS text) IS NULL OR name = :r OR region = :r) ORDER BY created_at, name"
         )
         sites = list(connection.execute(query, {"t": tenant.id, "g": p.region_group, "r": p.region}).scalars())
     _image_must_be_there(connection, tenant, p, sites)
@@ -335,7 +341,8 @@ def _image_must_be_there(connection: Connection, tenant: TenantRef, policy: Row[
         return
     ready = connection.execute(
         text(
-            "SELECT 1 FROM device_images WHERE tenant_id = :t AND display_name = :n AND status = 'ready' AND site_id = ANY(:s)"
+            "SELECT 1 FROM device_images WHERE tenant_id = :t AND display_name = :n AND status = 'ready' "
+            "AND site_id = ANY(:s)"
         ),
         {"t": tenant.id, "n": policy.device_image, "s": sites},
     ).first()
@@ -345,8 +352,8 @@ def _image_must_be_there(connection: Connection, tenant: TenantRef, policy: Row[
 
 def _administrator_now(connection: Connection, cloud_pc: UUID) -> bool:
     query = text(
-        "SELECT s.made -> 'administrator' FROM steps s JOIN runs r ON r.id = s.run_id WHERE r.cloud_pc_id = :id AND s.step = 'P3' "
-        "AND s.made ? 'administrator' ORDER BY s.ended_at DESC LIMIT 1"
+        "SELECT s.made -> 'administrator' FROM steps s JOIN runs r ON r.id = s.run_id WHERE r.cloud_pc_id = :id "
+        "AND s.step = 'P3' AND s.made ? 'administrator' ORDER BY s.ended_at DESC LIMIT 1"
     )
     return bool(connection.execute(query, {"id": cloud_pc}).scalar_one_or_none())
 

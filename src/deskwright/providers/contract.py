@@ -2,7 +2,7 @@
 
 | rule | mandatory |
 |---|---|
-| Every making call carries a key (`Call.key(kind)`). Asking again with it returns the same object, never a second | yes |
+| Every making call has a key (`Call.key(kind)`). Asking again with it returns the same object, never a second | yes |
 | `release` of an object that is gone, was never made, or is released twice succeeds | yes |
 | `inventory` lists every object of the site with its key, also those whose making is not finished | yes |
 | What takes long raises `NotYet` with the time to ask again; the caller then asks the same again | yes |
@@ -33,7 +33,7 @@ class ProviderError(Exception):
         self.code, self.values = code, values
 
 
-class NotYet(Exception):  # noqa: N818 - not an error
+class NotYet(Exception):
     """Under way. Ask the same again at `until` (tenant's time); `reason` is shown to the administrator."""
 
     def __init__(self, until: datetime, reason: str) -> None:
@@ -137,7 +137,10 @@ class Compute(Protocol):
         ...
 
     def try_sign_in_path(self, call: Call, vm_id: str) -> str:
-        """Walk the path the user will take until it answers; returns what answered. Raises NotYet, endpointCheckFailed."""
+        """Walk the path the user will take until it answers; returns what answered.
+
+        Raises NotYet, endpointCheckFailed.
+        """
         ...
 
     def release(self, kind: Kind, key: str) -> None:

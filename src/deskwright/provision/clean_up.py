@@ -30,7 +30,8 @@ _DUE = statement(
     """
 )
 _RELEASED = statement(
-    "UPDATE ledger SET state = :state, released_at = tenant_now(tenant_id), release_at = NULL, last_error = NULL WHERE id = :id"
+    "UPDATE ledger SET state = :state, released_at = tenant_now(tenant_id), release_at = NULL, last_error = NULL "
+    "WHERE id = :id"
 )
 _REFUSED = statement(
     """
@@ -40,7 +41,8 @@ _REFUSED = statement(
     """
 )
 _LEFT = text(
-    "SELECT count(*) FROM ledger WHERE cloud_pc_id = :cloud_pc AND state IN ('intended', 'created') AND kind = ANY(:kinds)"
+    "SELECT count(*) FROM ledger WHERE cloud_pc_id = :cloud_pc AND state IN ('intended', 'created') "
+    "AND kind = ANY(:kinds)"
 )
 
 

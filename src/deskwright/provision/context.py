@@ -133,7 +133,7 @@ class StepContext:
 
     @property
     def member(self) -> str:
-        """The user as the machine names them: on-premises when hybrid joined, in Entra when Entra joined, else local."""
+        """The user as the machine names them: on-premises if hybrid joined, in Entra if Entra joined, else local."""
         if self.hybrid:
             return self.run.on_premises_user or self.run.user
         return self.account_name if self.local_identity else f"AzureAD\\{self.run.user}"

@@ -22,7 +22,8 @@ LATER = [k for k, r in RESOURCES.items() if r.release is Release.LATER]
 
 _SCHEDULE = text(
     """
-    UPDATE ledger SET release_at = tenant_now(tenant_id) + make_interval(secs => CASE WHEN kind = ANY(:at_once) THEN 0 ELSE :delay END)
+    UPDATE ledger SET release_at = tenant_now(tenant_id)
+           + make_interval(secs => CASE WHEN kind = ANY(:at_once) THEN 0 ELSE :delay END)
      WHERE cloud_pc_id = ANY(:cloud_pcs) AND state IN ('intended', 'created') AND kind = ANY(:kinds)
        AND (CAST(:attempt AS integer) IS NULL OR (run_number = :run AND attempt = :attempt))
        AND (CAST(:before AS integer) IS NULL OR run_number < :before)

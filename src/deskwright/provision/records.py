@@ -90,7 +90,8 @@ class Beginning:
 _TAKE = statement(
     """
     WITH taken AS (
-      UPDATE runs SET lease = lease + 1, wake_at = NULL, wake_reason = NULL WHERE id = :run AND state = 'active' RETURNING *)
+      UPDATE runs SET lease = lease + 1, wake_at = NULL, wake_reason = NULL
+       WHERE id = :run AND state = 'active' RETURNING *)
     SELECT r.id, r.lease, r.tenant_id, r.cloud_pc_id, c.display_name, r.number, r.kind, r.options, r.policy, c.user_id,
            u.user_principal_name, u.on_premises_user_principal_name, c.plan_id, p.display_name AS plan_name,
            p.vcpu_count, p.ram_gb, p.storage_gb, c.user_account_type, t.settings, t.speed
@@ -100,7 +101,8 @@ _TAKE = statement(
 )
 
 _STEPS = statement(
-    "SELECT attempt, step, outcome, started_at, made, code, message FROM steps WHERE run_id = :run ORDER BY attempt, started_at"
+    "SELECT attempt, step, outcome, started_at, made, code, message FROM steps WHERE run_id = :run "
+    "ORDER BY attempt, started_at"
 )
 
 _GROUND = """
@@ -127,9 +129,10 @@ _ADVANCE_SQL = f"""
              message text, output text, made jsonb)
        WHERE s.run_id = f.id AND s.attempt = e.attempt AND s.step = e.step AND s.ended_at IS NULL),
     confirmed AS (
-      UPDATE ledger l SET state = m.state, external_id = m.external_id, details = COALESCE(m.details, '{{}}'), created_at = f.now,
-             released_at = CASE WHEN m.state = 'released' THEN f.now END
-        FROM fence f, jsonb_to_recordset(CAST(:confirmed AS jsonb)) AS m (key text, state text, external_id text, details jsonb)
+      UPDATE ledger l SET state = m.state, external_id = m.external_id, details = COALESCE(m.details, '{{}}'),
+             created_at = f.now, released_at = CASE WHEN m.state = 'released' THEN f.now END
+        FROM fence f, jsonb_to_recordset(CAST(:confirmed AS jsonb)) AS m (key text, state text, external_id text,
+             details jsonb)
        WHERE l.tenant_id = :tenant AND l.key = m.key AND l.state = 'intended'),
     begun AS (
       INSERT INTO steps (run_id, tenant_id, attempt, step, stage, started_at, made)
@@ -141,7 +144,8 @@ _ADVANCE_SQL = f"""
       INSERT INTO ledger (tenant_id, cloud_pc_id, run_number, attempt, step, kind, key, site_id, intended_at)
       SELECT :tenant, CASE WHEN i.shared THEN NULL ELSE CAST(:cloud_pc AS uuid) END, :number, i.attempt, i.step, i.kind,
              i.key, CAST(:site AS uuid), f.now
-        FROM fence f, jsonb_to_recordset(CAST(:intended AS jsonb)) AS i (attempt smallint, step text, kind text, key text, shared boolean)
+        FROM fence f, jsonb_to_recordset(CAST(:intended AS jsonb)) AS i (attempt smallint, step text, kind text,
+             key text, shared boolean)
       ON CONFLICT (tenant_id, key) DO NOTHING)
     SELECT f.now, {_GROUND} FROM fence f
     """

@@ -64,7 +64,10 @@ def _sweep_sql(d: Deadline) -> str:
         SELECT * FROM {d.table} WHERE {tenant} = t.id AND {d.condition} AND {d.column} <= tenant_now(t.id)
          ORDER BY {d.column} LIMIT {_BATCH} FOR UPDATE SKIP LOCKED) x WHERE {unattended}"""
     if d.taken:
-        return f"WITH due AS ({due}) UPDATE {d.table} r SET {d.column} = NULL FROM due WHERE r.id = due.id RETURNING r.{d.job_id} AS id"
+        return (
+            f"WITH due AS ({due}) UPDATE {d.table} r SET {d.column} = NULL FROM due WHERE r.id = due.id "
+            f"RETURNING r.{d.job_id} AS id"
+        )
     return f"SELECT DISTINCT {d.job_id} AS id FROM ({due}) due"
 
 
@@ -80,7 +83,8 @@ def _next_sql(d: Deadline) -> str:
 _NEXT = text(f"SELECT min(seconds) FROM ({' UNION ALL '.join(_next_sql(d) for d in DEADLINES)}) waits")
 # The safety net: what has neither a deadline nor a job has lost its job, and gets one.
 _RUNS_WITHOUT_JOB = text(
-    f"SELECT id FROM runs WHERE state = 'active' AND wake_at IS NULL AND {jobs.unattended(PROVISION, 'runs.id')} LIMIT {_BATCH}"
+    f"SELECT id FROM runs WHERE state = 'active' AND wake_at IS NULL AND {jobs.unattended(PROVISION, 'runs.id')} "
+    f"LIMIT {_BATCH}"
 )
 _TENANTS_WITHOUT_JOB = text(
     f"SELECT DISTINCT tenant_id FROM touched_users WHERE {jobs.unattended(RECONCILE, 'touched_users.tenant_id')}"

@@ -45,9 +45,10 @@ _INSERT = text(
     INSERT INTO cloud_pcs (tenant_id, user_id, plan_id, policy_id, policy_name, display_name, status, status_since,
            waiting_for, entitled_number)
     SELECT :tenant, n.user_id, n.plan_id, n.policy_id, n.policy_name,
-           COALESCE(n.policy_name || ' - ', '') || u.display_name, n.status, tenant_now(:tenant), n.waiting_for, n.number
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (user_id uuid, plan_id uuid, policy_id uuid, policy_name text,
-           status text, waiting_for text, number bigint)
+           COALESCE(n.policy_name || ' - ', '') || u.display_name, n.status, tenant_now(:tenant),
+           n.waiting_for, n.number
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (user_id uuid, plan_id uuid, policy_id uuid,
+           policy_name text, status text, waiting_for text, number bigint)
       JOIN users u ON u.id = n.user_id
     ON CONFLICT (user_id, plan_id) WHERE status <> 'gone' DO NOTHING
     """
@@ -70,7 +71,8 @@ _GRACE = text(
     """
 )
 _LOOK_AGAIN = text(
-    "UPDATE cloud_pcs SET waiting_for = 'start' WHERE id = ANY(:ids) AND status = 'pendingProvision' AND waiting_for = 'connection'"
+    "UPDATE cloud_pcs SET waiting_for = 'start' WHERE id = ANY(:ids) AND status = 'pendingProvision' "
+    "AND waiting_for = 'connection'"
 )
 _STOP = text(
     """

@@ -11,7 +11,8 @@ from deskwright.decide.verdict import Candidate, Waiting
 from deskwright.domain.status import Status
 
 _USERS = text(
-    "SELECT id, account_enabled, deleted_at IS NULL AS present FROM users WHERE tenant_id = :tenant AND id = ANY(:users)"
+    "SELECT id, account_enabled, deleted_at IS NULL AS present FROM users "
+    "WHERE tenant_id = :tenant AND id = ANY(:users)"
 )
 _CANDIDATES = text(
     """

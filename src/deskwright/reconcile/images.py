@@ -13,7 +13,8 @@ _ROW = text(
     """
     SELECT i.id, i.next_step_at, i.created_at, i.status, tenant_now(t.id) AS now, t.speed,
            (SELECT f.code FROM faults f WHERE f.tenant_id = t.id AND f.step = 'image' ORDER BY f.id LIMIT 1) AS fault
-      FROM device_images i JOIN tenants t ON t.id = i.tenant_id WHERE i.id = :id AND i.status = 'pending' FOR UPDATE OF i
+      FROM device_images i JOIN tenants t ON t.id = i.tenant_id
+     WHERE i.id = :id AND i.status = 'pending' FOR UPDATE OF i
     """
 )
 
@@ -29,7 +30,8 @@ def build_image(database: Database, image: UUID) -> None:
             text(
                 """
                 UPDATE device_images i SET
-                  status = CASE WHEN p.pending THEN 'pending' WHEN CAST(:fault AS text) IS NULL THEN 'ready' ELSE 'failed' END,
+                  status = CASE WHEN p.pending THEN 'pending'
+                                WHEN CAST(:fault AS text) IS NULL THEN 'ready' ELSE 'failed' END,
                   error_code = CASE WHEN p.pending THEN NULL ELSE CAST(:fault AS text) END,
                   next_step_at = CASE WHEN p.pending THEN i.created_at + make_interval(secs => :seconds) END
                   FROM (SELECT created_at + make_interval(secs => :seconds) > tenant_now(tenant_id) AS pending

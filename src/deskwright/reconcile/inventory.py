@@ -22,8 +22,8 @@ _PROVIDERS = ("compute", "directory", "management")
 # One whose row is open is as it should be; one that is still intended was just being made.
 _REOPEN = text(
     """
-    UPDATE ledger l SET state = 'created', external_id = f.external_id, release_at = tenant_now(:tenant), released_at = NULL,
-           last_error = 'found in the inventory after its release'
+    UPDATE ledger l SET state = 'created', external_id = f.external_id, release_at = tenant_now(:tenant),
+           released_at = NULL, last_error = 'found in the inventory after its release'
       FROM jsonb_to_recordset(CAST(:found AS jsonb)) AS f (key text, external_id text)
      WHERE l.tenant_id = :tenant AND l.key = f.key AND l.state = 'released' RETURNING l.key
     """
@@ -118,7 +118,8 @@ def _note_strangers(connection: Connection, tenant: UUID, site: UUID, strangers:
     connection.execute(_STRANGER, {"site": site, "tenant": tenant, "found": listed})
     connection.execute(
         text(
-            "DELETE FROM strangers WHERE site_id = :site AND last_seen_at < tenant_now(:tenant) AND NOT (external_id = ANY(:seen))"
+            "DELETE FROM strangers WHERE site_id = :site AND last_seen_at < tenant_now(:tenant) "
+            "AND NOT (external_id = ANY(:seen))"
         ),
         {"site": site, "tenant": tenant, "seen": [f.external_id for f in strangers]},
     )

@@ -12,7 +12,8 @@ from deskwright.store.database import Database
 from deskwright.store.status import move
 
 _PLANS = text(
-    "SELECT id, seats - seats_used AS free FROM service_plans WHERE tenant_id = :tenant AND id = ANY(:plans) ORDER BY id FOR UPDATE"
+    "SELECT id, seats - seats_used AS free FROM service_plans WHERE tenant_id = :tenant AND id = ANY(:plans) "
+    "ORDER BY id FOR UPDATE"
 )
 # Before anyone is chosen: those whose policy has no healthy connection wait for one and hold up nobody (V3).
 _WITHOUT_CONNECTION = text(
@@ -28,16 +29,19 @@ _WITHOUT_CONNECTION = text(
 _OLDEST = text(
     """
     SELECT id FROM (
-      (SELECT id, entitled_number FROM cloud_pcs WHERE plan_id = :plan AND status = 'pendingProvision' AND waiting_for = 'start'
+      (SELECT id, entitled_number FROM cloud_pcs
+        WHERE plan_id = :plan AND status = 'pendingProvision' AND waiting_for = 'start'
         ORDER BY entitled_number LIMIT :free)
       UNION ALL
-      (SELECT id, entitled_number FROM cloud_pcs WHERE plan_id = :plan AND status = 'pendingProvision' AND waiting_for = 'seat'
+      (SELECT id, entitled_number FROM cloud_pcs
+        WHERE plan_id = :plan AND status = 'pendingProvision' AND waiting_for = 'seat'
         ORDER BY entitled_number LIMIT :free)) oldest
      ORDER BY entitled_number LIMIT :free
     """
 )
 _QUEUE_UP = text(
-    "UPDATE cloud_pcs SET waiting_for = 'seat' WHERE plan_id = :plan AND status = 'pendingProvision' AND waiting_for = 'start'"
+    "UPDATE cloud_pcs SET waiting_for = 'seat' WHERE plan_id = :plan AND status = 'pendingProvision' "
+    "AND waiting_for = 'start'"
 )
 _RELEASE_CONNECTION = text(
     """
@@ -52,7 +56,8 @@ _START = text(
     INSERT INTO runs (tenant_id, cloud_pc_id, number, kind, policy, options, requested_by, started_at)
     SELECT c.tenant_id, c.id, COALESCE((SELECT max(number) FROM runs r WHERE r.cloud_pc_id = c.id), 0) + 1, :kind,
            to_jsonb(p) || jsonb_build_object('connections', COALESCE(
-             (SELECT jsonb_agg(pc.connection_id ORDER BY pc.position) FROM policy_connections pc WHERE pc.policy_id = p.id), '[]')),
+             (SELECT jsonb_agg(pc.connection_id ORDER BY pc.position) FROM policy_connections pc
+               WHERE pc.policy_id = p.id), '[]')),
            CAST(:options AS jsonb), :actor, tenant_now(c.tenant_id)
       FROM cloud_pcs c JOIN policies p ON p.id = c.policy_id WHERE c.id = ANY(:ids) RETURNING id
     """

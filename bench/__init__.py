@@ -1,0 +1,1 @@
+"""``python -m bench``: the benchmark of `deskwright.bench`, from a checkout."""

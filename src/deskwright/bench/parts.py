@@ -1,0 +1,79 @@
+"""The parts there are, with their sizes; and running them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deskwright.bench import machine
+from deskwright.bench.ground import Server, server
+from deskwright.bench.memory import memory
+from deskwright.bench.provisioning import provisioning
+from deskwright.bench.reconcile import reconcile
+from deskwright.bench.results import Part
+from deskwright.bench.waiting import waiting
+
+Tell = Callable[[str], None]
+FULL, QUICK, SMALLEST = "full", "quick", "smallest"
+"""`smallest` is for the test that everything works: it measures nothing worth reading."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    about: str
+    run: Callable[..., Part]
+    sizes: Mapping[str, Mapping[str, Any]]
+
+
+PARTS: dict[str, Listed] = {
+    "provisioning": Listed(
+        "Cloud PCs a second and CPU for each, beside the database's own limit",
+        provisioning,
+        {
+            FULL: {"cloud_pcs": 400, "rounds": 5, "concurrency": 8},
+            QUICK: {"cloud_pcs": 60, "rounds": 3, "concurrency": 8},
+            SMALLEST: {"cloud_pcs": 3, "rounds": 1, "concurrency": 2},
+        },
+    ),
+    "reconcile": Listed(
+        "one membership change in tenants of growing size",
+        reconcile,
+        {
+            FULL: {"sizes": (1_000, 10_000, 100_000, 1_000_000), "changes": 60, "starts": 30},
+            QUICK: {"sizes": (1_000, 10_000, 100_000), "changes": 30, "starts": 15},
+            SMALLEST: {"sizes": (20, 40), "changes": 2, "starts": 1},
+        },
+    ),
+    "waiting": Listed(
+        "what a worker pays for runs that only wait",
+        waiting,
+        {
+            FULL: {"runs": 100_000, "settle_seconds": 15.0},
+            QUICK: {"runs": 10_000, "settle_seconds": 5.0},
+            SMALLEST: {"runs": 50, "settle_seconds": 0.2},
+        },
+    ),
+    "memory": Listed(
+        "resident memory of the service",
+        memory,
+        {FULL: {"cloud_pcs": 100}, QUICK: {"cloud_pcs": 100}, SMALLEST: {"cloud_pcs": 2}},
+    ),
+}
+
+
+def run_parts(names: Iterable[str], size: str, tell: Tell, done: Callable[[Part], None]) -> dict[str, Any]:
+    """Run these parts in a database server of their own; `done` is told each when it has ended. Returns the report."""
+    parts: dict[str, Any] = {}
+    with server() as ground:
+        about = machine.describe(ground.directory, ground.version())
+        for name in names:
+            parts[name] = _run(ground, name, size, tell, done).as_json()
+        about["loadAverageAfter"] = machine.load()
+        about["calibrationNsAfter"] = machine.calibrate()
+    return {"size": size, "machine": about, "parts": parts}
+
+
+def _run(ground: Server, name: str, size: str, tell: Tell, done: Callable[[Part], None]) -> Part:
+    listed = PARTS[name]
+    part = listed.run(ground, tell, **listed.sizes[size])
+    done(part)
+    return part
