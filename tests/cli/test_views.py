@@ -7,9 +7,12 @@ import pytest
 from sqlalchemy import event, text
 
 from deskwright.domain.rules import NotFound, Refused
-from deskwright.operations import view
+from deskwright.operations import cloud_pcs, view
+from deskwright.operations.change import TenantRef
+from deskwright.operations.doctor import examine
 from deskwright.provision.pipeline import PIPELINE
 from tests.company import PLAN, Company
+from tests.conftest import add_tenant
 
 LARGE = "Cloud PC Enterprise 4vCPU/16GB/256GB"
 
@@ -67,7 +70,7 @@ def test_a_running_one_shows_step_attempt_and_eta(company: Company) -> None:
     before = row["progress"]
     (row,) = rows(company.advance(minutes=2))
     assert row["step"] == "C2"
-    assert 0 < before < row["progress"] < 1
+    assert 0 <= before < row["progress"] < 1
 
 
 def test_the_estimate_learns_from_past_runs(company: Company) -> None:
@@ -83,7 +86,7 @@ def test_between_two_attempts_the_next_one_is_shown_with_its_wait(company: Compa
     company.basics("adele")
     company.fault("C1", "capacityUnavailable", user="adele", attempts=[1])
     slow(company).settle()
-    (row,) = rows(company.advance(seconds=40))
+    (row,) = rows(company)
     assert (row["attempt"], row["step"], row["steps"]) == (2, "C1", {})
     assert row["wakeDateTime"] > row["now"]
     assert row["etaSeconds"] > (row["wakeDateTime"] - row["now"]).total_seconds()
@@ -102,18 +105,14 @@ def test_the_queue_has_places_and_the_licence_without_policy_its_reason(company:
     assert view.waiting_text(found["adele"]) == ""
 
 
-def test_filters_and_the_tenant_boundary(company: Company, request: pytest.FixtureRequest) -> None:
+def test_filters_and_the_tenant_boundary(company: Company) -> None:
     company.basics("adele", "alex")
     company.fault("C1", "capacityUnavailable", user="alex")
     company.settle()
     assert [r["userPrincipalName"] for r in rows(company, statuses=["failed"])] == ["alex@contoso.com"]
     assert len(rows(company, user="ADELE@contoso.com")) == 1
     assert len(rows(company, limit=1)) == 1
-    from tests.conftest import add_tenant
-
     other = add_tenant(company.world.database, "fabrikam.com")
-    from deskwright.operations.change import TenantRef
-
     stranger = TenantRef(other.id, "fabrikam.com")
     with company.world.database.engine.connect() as connection:
         assert view.cloud_pcs(connection, stranger) == []
@@ -192,8 +191,6 @@ def test_the_timeline_of_a_failed_one_tells_everything(company: Company) -> None
 
 
 def test_its_retry_becomes_a_second_run(company: Company) -> None:
-    from deskwright.operations import cloud_pcs
-
     company.basics("adele")
     company.fault("C2", "imageNotSupportedFail", user="adele")
     company.settle().clear_faults()
@@ -307,11 +304,10 @@ def test_explain_says_what_happens_next_and_when(company: Company) -> None:
 
 
 def test_explain_of_a_run_under_way_and_of_a_paused_one(company: Company) -> None:
-    company.basics("adele")
+    company.basics("adele", "alex")
     company.fault("C1", "capacityUnavailable", user="adele", attempts=[1])
     slow(company).settle()
-    assert "Attempt 1 of 3 is at C1" in explain(company, "adele")["verdicts"][0]["next"]["text"]
-    company.advance(seconds=40)
+    assert "Attempt 1 of 3 is at C1" in explain(company, "alex")["verdicts"][0]["next"]["text"]
     paused = explain(company, "adele")["verdicts"][0]["next"]
     assert "Attempt 2 of 3 begins after a pause" in paused["text"]
     assert paused["dateTime"] is not None
@@ -355,8 +351,6 @@ def test_the_ledger_knows_what_is_in_use_and_what_is_left(company: Company) -> N
 
 
 def test_doctor_finds_nothing_wrong_and_then_what_is_late(company: Company) -> None:
-    from deskwright.operations.doctor import examine
-
     company.basics("adele")
     company.settle()
     found = {f.check: f for f in examine(company.world)}

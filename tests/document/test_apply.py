@@ -220,7 +220,7 @@ def test_e8_a_user_who_is_named_again_in_grace_is_the_same_person(documents: Doc
 
 
 def test_e9_prune_refuses_what_is_still_used(documents: Documents) -> None:
-    hq = "onPremisesConnections:\n  - {displayName: HQ, connectionType: azureADJoin, region: westeurope, network: n, subnet: s}\n"
+    hq = "onPremisesConnections:\n  - {displayName: HQ, type: azureADJoin, region: westeurope, network: n, subnet: s}\n"
     policy = (
         "  - {displayName: Net, image: {gallery: debian-12-desktop}, "
         "domainJoinConfigurations: [{domainJoinType: azureADJoin, onPremisesConnection: HQ}]}\n"

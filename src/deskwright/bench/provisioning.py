@@ -86,7 +86,7 @@ def _provision(server: Server, cloud_pcs: int, concurrency: int) -> dict[str, An
         _add(company, range(_WARM_UP, _WARM_UP + cloud_pcs))
         _settle(database, _WARM_UP + cloud_pcs)
         ended = float(value(database, "SELECT extract(epoch FROM max(ended_at)) FROM runs"))
-        found = {
+        found: dict[str, Any] = {
             "seconds": ended - began,
             "pythonCpuSeconds": machine.cpu_seconds(process.pid) - python,
             "postgresqlCpuSeconds": server.cpu_seconds() - postgresql,
@@ -127,12 +127,12 @@ def _settle(database: Database, cloud_pcs: int) -> None:
 
 def _last_transaction(database: Database) -> int:
     """Every transaction that writes gets a number; the server counts them up."""
-    return int(value(database, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint".replace("::", "\\:\\:")))
+    return int(value(database, "SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"))
 
 
 def _rows(database: Database) -> dict[str, int]:
     with database.single.connect() as connection:
-        return {name: rows for name, rows in connection.execute(_ROWS)}
+        return {row.name: row.rows for row in connection.execute(_ROWS)}
 
 
 def _median(values: Any) -> float:

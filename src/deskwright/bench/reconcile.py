@@ -67,14 +67,13 @@ def reconcile(server: Server, tell: Tell, *, sizes: Sequence[int], changes: int,
             "reconcileMilliseconds": [round(t * 1000, 3) for t in tenant.reconcile],
             "buffers": tenant.buffers,
         }
-    for tenant in dict.fromkeys((0, len(tenants) - 1)):
-        chosen = tenants[tenant]
-        tell(f"reconcile: {starts} changes with an idle worker, {chosen.people:,} people")
-        waits = _first_steps(server, chosen, range(_WARM_UP + changes, _WARM_UP + changes + starts))
-        name = f"{chosen.people:,} people: commit to the run's first step"
-        part.add(name, statistics.median(waits) * 1000, "ms", at_most=FIRST_STEP_MILLISECONDS)
-        part.add("  slowest", max(waits) * 1000, "ms")
-        part.details[str(chosen.people)]["firstStepMilliseconds"] = [round(w * 1000, 1) for w in waits]
+    largest = tenants[-1]
+    tell(f"reconcile: {starts} changes with an idle worker, {largest.people:,} people")
+    waits = _first_steps(server, largest, range(_WARM_UP + changes, _WARM_UP + changes + starts))
+    name = f"{largest.people:,} people: commit to the run's first step"
+    part.add(name, _milliseconds(waits), "ms", at_most=FIRST_STEP_MILLISECONDS)
+    part.add("  slowest", max(waits) * 1000, "ms")
+    part.details["firstStepMilliseconds"] = [round(w * 1000, 1) for w in waits]
     part.notes = [
         "Each tenant has a database of its own: all people in one group with licence and policy, each with a "
         "provisioned Cloud PC, every tenth waiting for a seat of another plan as well.",

@@ -84,12 +84,11 @@ class Copyist:
         self, table: str, values: Mapping[str, Any] | None, number: int, ids: dict[str, str]
     ) -> dict[str, str | None]:
         counted = self.recording["numbered"].get(table, ())
-        return {
-            column: str(int(value) + number * _STRIDE)
-            if column in counted and value is not None
-            else _as_text(value, ids, self._fixed)
-            for column, value in (values or {}).items()
-        }
+        renewed = {c: _as_text(v, ids, self._fixed) for c, v in (values or {}).items()}
+        for column in counted:
+            if renewed.get(column):
+                renewed[column] = str(int(renewed[column] or 0) + number * _STRIDE)
+        return renewed
 
 
 def replay(recording: Mapping[str, Any], url: str, cloud_pcs: int, threads: int, postmaster: int) -> dict[str, float]:

@@ -16,7 +16,7 @@ Tell = Callable[[str], None]
 
 
 def waiting(server: Server, tell: Tell, *, runs: int, settle_seconds: float) -> Part:
-    """An idle worker's memory and threads, and the cost of a look at the deadlines: with none waiting, and with many."""
+    """An idle worker's memory and threads, and what a look at the deadlines costs: with none waiting, and with many."""
     database = server.fresh()
     company = companies.found(database, newcomers=0)
     part = Part("waiting", f"Waiting: {runs:,} runs in the hybrid-join wait")

@@ -88,10 +88,16 @@ def examine(world: World) -> Iterator[Finding]:
         try:
             yield from check(world)
         except Exception as failure:  # noqa: BLE001 - the doctor goes on to the next check
-            detail = f"could not be looked at: {str(failure).splitlines()[0]}"
-            yield Finding(check.__name__.strip("_").replace("_", " "), "fail", detail)
+            said = str(failure).splitlines()[0]
             if check is _database:
+                mend = (
+                    "Look at DESKWRIGHT_DATABASE_URL, and whether that server runs"
+                    if world.settings.database_url
+                    else ""
+                )
+                yield Finding("Database", "fail", f"cannot be reached: {said}", mend)
                 return
+            yield Finding(check.__name__.strip("_").capitalize(), "fail", f"could not be looked at: {said}")
 
 
 def _database(world: World) -> Iterator[Finding]:
