@@ -83,7 +83,7 @@ def application(world: World, worker_alive: Callable[[], bool] | None = None) ->
 
 
 def listen(host: str, port: int | None) -> socket.socket:
-    """A bound socket: on `port`, or without one on the default or, where that is taken, on any free port.
+    """A listening socket: on `port`, or without one on the default or, where that is taken, on any free port.
 
     Raises OSError where a port that was asked for is taken.
     """
@@ -92,6 +92,7 @@ def listen(host: str, port: int | None) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, number))
+            listening.listen(2048)  # from here on the port is ours, and who connects before uvicorn accepts waits
         except OSError:
             listening.close()
             if port is not None:

@@ -56,22 +56,26 @@ class TenantSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     gracePeriodInHours: float = Field(
-        default=7 * 24, ge=0, description="How long a Cloud PC stays usable after its licence or policy is lost (E8)."
+        default=7 * 24,
+        ge=0,
+        le=8784,
+        description="How long a Cloud PC stays usable after its licence or policy is lost (E8).",
     )
     cleanUpDelayInHours: float = Field(
-        default=3, ge=0, description="When the rest of a failed or deleted Cloud PC is removed (L2)."
+        default=3, ge=0, le=8784, description="When the rest of a failed or deleted Cloud PC is removed (L2)."
     )
     hybridJoinWaitInMinutes: float = Field(
         default=90, gt=0, le=300, description="How long C4 waits for the computer object (five hours at most)."
     )
-    connectionRefreshInHours: float = Field(default=6, gt=0, description="How often connections are checked.")
+    connectionRefreshInHours: float = Field(default=6, gt=0, le=8784, description="How often connections are checked.")
     inventoryIntervalInHours: float = Field(
-        default=1, gt=0, description="How often ledger and inventory are compared (L4)."
+        default=1, gt=0, le=8784, description="How often ledger and inventory are compared (L4)."
     )
     attempts: int = Field(default=3, ge=1, le=10, description="Attempts of one run before it counts as failed (V1).")
     backOffInSeconds: float = Field(
         default=60,
         ge=0,
+        le=86400,
         description="Pause before the second attempt, doubled for the third; divided by the simulation's speed (V1).",
     )
     keepFailedMachines: bool = Field(
@@ -80,6 +84,7 @@ class TenantSettings(BaseModel):
     brakePeople: int = Field(
         default=25,
         ge=0,
+        le=100_000_000,
         description="Safety brake: people that may lose their Cloud PC in one change without a confirmation (R13).",
     )
     brakeShare: float = Field(

@@ -46,7 +46,14 @@ def row(user: str = "adele", **more: Any) -> dict[str, Any]:
     }
 
 
-READY = {"status": "provisioned", "stage": None, "step": None, "stepTitle": None, "attempt": None, "etaSeconds": None}
+READY: dict[str, Any] = {
+    "status": "provisioned",
+    "stage": None,
+    "step": None,
+    "stepTitle": None,
+    "attempt": None,
+    "etaSeconds": None,
+}
 
 
 def picture(*rows: dict[str, Any], under_way: int = 1) -> Picture:

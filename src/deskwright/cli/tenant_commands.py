@@ -19,7 +19,9 @@ SettingOption = Annotated[
     list[str] | None,
     typer.Option("--setting", help="name=value, such as gracePeriodInHours=24; an empty value is the default again."),
 ]
-Speed = Annotated[float | None, typer.Option("--speed", help="How much faster than real time simulated work goes.")]
+Speed = Annotated[
+    str | None, typer.Option("--speed", help="How much faster than real time simulated work goes, or 'instant'.")
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="What the simulation's chances come from.")]
 
 TENANT_COLUMNS = {"name": "tenant", "revision": "revision", "simulation": "simulation", "createdDateTime": "created"}
@@ -51,7 +53,7 @@ def list_tenants(as_json: JsonOption = False) -> None:
     """
     with in_installation() as session:
         found = tenants.list_(session.database)
-        shown = found if as_json else [{**t, "simulation": f"speed {t['simulation']['speed']:g}"} for t in found]
+        shown = found if as_json else [{**t, "simulation": f"speed {t['simulation']['speed']}"} for t in found]
         show(shown, TENANT_COLUMNS, as_json=as_json, empty="No tenants.")
 
 

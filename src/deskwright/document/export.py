@@ -14,7 +14,8 @@ from sqlalchemy import Connection, text
 
 from deskwright.document.kinds import KINDS, RELATIONS, Kind
 from deskwright.document.reader import plain_value
-from deskwright.document.write_tenant import faults_of, speed_of
+from deskwright.document.write_tenant import faults_of
+from deskwright.domain.simulation import shown_speed
 from deskwright.operations.change import TenantRef
 from deskwright.store.database import Database
 
@@ -58,7 +59,7 @@ def export(database: Database, tenant: TenantRef, out: TextIO) -> None:
 def _tenant(connection: Connection, tenant: TenantRef) -> dict[str, Any]:
     query = text("SELECT name, settings, speed, seed FROM tenants WHERE id = :id")
     row = connection.execute(query, {"id": tenant.id}).one()
-    simulation: dict[str, Any] = {"speed": speed_of(row.speed), "seed": row.seed}
+    simulation: dict[str, Any] = {"speed": shown_speed(row.speed), "seed": row.seed}
     if faults := faults_of(connection, tenant):
         simulation["faults"] = faults
     settings = {"settings": row.settings} if row.settings else {}

@@ -27,11 +27,11 @@ from deskwright.document.model import (
 from deskwright.domain.images import gallery_image
 from deskwright.domain.naming import DEFAULT_TEMPLATE, check_policy_name, check_template
 from deskwright.domain.rules import Refused
+from deskwright.domain.simulation import FASTEST, INSTANT
 from deskwright.operations.faults import check as check_fault
 from deskwright.operations.policy_ground import AUTOMATIC, check_locale, check_provisioning_type
 from deskwright.operations.user_settings import FREQUENCIES
 
-FASTEST = 1_000_000
 _PART = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
 _LARGEST_NUMBER = 2**53
 """Of what JSON tools read exactly; nobody assigns that often."""
@@ -256,7 +256,7 @@ class Simulation(BaseModel):
     @classmethod
     def _positive(cls, value: Any) -> Any:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is None or value == "instant" or (number and 0 < value <= FASTEST):
+        if value is None or value == INSTANT or (number and 0 < value <= FASTEST):
             return value
         raise refuse(f"must be a number of more than 0 and at most {FASTEST:,}, or instant")
 

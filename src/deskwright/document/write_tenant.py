@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from deskwright.document.model_policies import Simulation
 from deskwright.document.stage import Staged
 from deskwright.document.write import Counts
+from deskwright.domain.simulation import check_speed, shown_speed
 from deskwright.operations.change import Change, TenantRef
 from deskwright.settings import TenantSettings
 from deskwright.store.audit import event
@@ -40,7 +41,6 @@ _ADD_FAULT = text(
     VALUES (:id, :step, :code, :user, :policy, CAST(:attempts AS jsonb), :rate, :delay, true)
     """
 )
-INSTANT = "instant"
 
 
 def create_tenant(connection: Connection, tenant: TenantRef) -> bool:
@@ -55,7 +55,7 @@ def create_tenant(connection: Connection, tenant: TenantRef) -> bool:
 def write_tenant(change: Change, staged: Staged, created: bool, counts: Counts) -> None:
     connection, of = change.connection, {"id": change.tenant.id}
     row = connection.execute(_READ, of).one()
-    before = {"settings": row.settings, "simulation": {"speed": speed_of(row.speed), "seed": row.seed}}
+    before = {"settings": row.settings, "simulation": {"speed": shown_speed(row.speed), "seed": row.seed}}
     simulation = staged.simulation or Simulation()
     after: dict[str, Any] = {
         "settings": {**row.settings, **(staged.settings or {})},
@@ -71,7 +71,7 @@ def write_tenant(change: Change, staged: Staged, created: bool, counts: Counts) 
         speed = after["simulation"]["speed"]
         values = {
             "settings": json.dumps(after["settings"]),
-            "speed": float("inf") if speed == INSTANT else speed,
+            "speed": check_speed(speed),
             "seed": after["simulation"]["seed"],
         }
         connection.execute(_WRITE, {**of, **values})
@@ -114,7 +114,3 @@ def faults_of(connection: Connection, tenant: TenantRef) -> list[dict[str, Any]]
         fault |= {"delay": row.delay_seconds} if row.delay_seconds else {}
         found.append(fault)
     return found
-
-
-def speed_of(speed: float) -> float | str:
-    return INSTANT if speed == float("inf") else speed

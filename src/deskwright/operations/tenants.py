@@ -9,6 +9,7 @@ from sqlalchemy import Row, func, insert, select, text
 
 from deskwright.domain.regions import default_sites
 from deskwright.domain.rules import NotFound, Refused
+from deskwright.domain.simulation import check_speed, shown_speed
 from deskwright.operations import named
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item
@@ -18,8 +19,6 @@ from deskwright.store.audit import event
 from deskwright.store.database import Database
 from deskwright.store.tables import sites, tenants
 
-_FASTEST = 1_000_000
-
 
 def _present(row: "Row[Any]") -> Item:
     return {
@@ -27,7 +26,7 @@ def _present(row: "Row[Any]") -> Item:
         "name": row.name,
         "revision": row.revision,
         "settings": dict(row.settings),
-        "simulation": {"speed": row.speed, "seed": row.seed},
+        "simulation": {"speed": shown_speed(row.speed), "seed": row.seed},
         "clockOffsetInSeconds": row.clock_offset,
         "createdDateTime": row.created_at,
     }
@@ -48,12 +47,12 @@ def create(
     *,
     default_simulated_sites: bool = True,
     settings: Mapping[str, Any] | None = None,
-    speed: float = 1.0,
+    speed: float | str = 1.0,
     seed: int = 0,
 ) -> Item:
     """Make a tenant, with one simulated site per region group unless told that its sites follow."""
     name = named.check_name("name", name, longest=120)
-    values = {"name": name, "settings": _check_settings(settings or {}), "speed": _check_speed(speed), "seed": seed}
+    values = {"name": name, "settings": _check_settings(settings or {}), "speed": check_speed(speed), "seed": seed}
     with database.begin() as connection:
         # Two that create the same name at once: the second waits here, and is then refused.
         connection.execute(
@@ -130,13 +129,13 @@ def set_simulation(
     tenant: TenantRef,
     actor: str,
     *,
-    speed: float | None = None,
+    speed: float | str | None = None,
     seed: int | None = None,
     confirmed: bool = False,
 ) -> Item:
     """Change how much faster than real time simulated work goes, or the seed its chances come from."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
-        values: dict[str, Any] = {"speed": None if speed is None else _check_speed(speed), "seed": seed}
+        values: dict[str, Any] = {"speed": None if speed is None else check_speed(speed), "seed": seed}
         after = _update(opened, _row(opened), "Update simulation", **{k: v for k, v in values.items() if v is not None})
         return dict(_present(after)["simulation"])
 
@@ -191,10 +190,3 @@ def _check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
         field = ".".join(str(part) for part in first["loc"])
         raise Refused(f"settings.{field}", first["input"], first["msg"]) from invalid
     return {key: value for key, value in checked.model_dump().items() if key in given}
-
-
-def _check_speed(speed: float) -> float:
-    # Written so that NaN, which compares as false, is refused too; infinity is no JSON.
-    if not 0 < speed <= _FASTEST:
-        raise Refused("simulation.speed", speed, f"must be more than 0 and at most {_FASTEST:,}")
-    return speed
