@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Mapping
 
+from sqlalchemy.exc import OperationalError
+
 from deskwright import jobs
 from deskwright.provision.clean_up import clean_up
 from deskwright.provision.context import World
@@ -15,6 +17,7 @@ from deskwright.reconcile.grace import end_if_expired
 from deskwright.reconcile.health import check_connection
 from deskwright.reconcile.images import build_image
 from deskwright.reconcile.inventory import sweep_inventory
+from deskwright.store.database import start_embedded
 from deskwright.store.touched import RECONCILE
 
 log = logging.getLogger(__name__)
@@ -48,10 +51,20 @@ class Worker:
 
     def run(self, *, handle_signals: bool = False) -> None:
         """Work until stopped."""
-        self._jobs.run(handle_signals=handle_signals, tick=self._tick)
+        self._jobs.run(handle_signals=handle_signals, tick=self._look)
 
     def stop(self) -> None:
         self._jobs.stop()
+
+    def _look(self) -> float:
+        """One look at the deadlines. Where the database is gone: the embedded one is started again, yours awaited."""
+        try:
+            return self._tick()
+        except OperationalError:
+            if self.world.settings.database_url is None:
+                log.warning("the embedded database is gone; starting it again")
+                start_embedded(self.world.settings.data_dir)
+            raise
 
     def _tick(self) -> float:
         """One look at the deadlines; returns seconds until the next (real time)."""
