@@ -31,7 +31,6 @@ _RESTART_PAUSE_SECONDS = 1.0
 _LINKS = {
     "health": "/healthz",
     "readiness": "/readyz",
-    "documentation": "https://github.com/deskwright/deskwright",
 }
 
 

@@ -3,8 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -175,25 +174,20 @@ def _progress(as_json: bool) -> Iterator[Any]:
 
 def _wait(session: Session, tenant: str, timeout: float | None, as_json: bool) -> bool:
     from deskwright import jobs
-    from deskwright.operations.waiting import Settling, wait_until_settled
+    from deskwright.cli import live, summary
+    from deskwright.operations.waiting import wait_until_settled
 
     ref = session.tenant(tenant)
     with session.database.single.connect() as connection:
         alone = jobs.workers_alive(connection, _ALIVE_SECONDS) == 0
-    last: dict[str, Any] = {}
-
-    def told(now: Settling) -> None:
-        if not as_json and (seen := asdict(now)) != last:
-            last.update(seen)
-            deciding = f", {now.undecided:,} people to decide about" if now.undecided else ""
-            err.print(f"{now.settled:,} of {now.cloud_pcs:,} Cloud PCs settled{deciding}", highlight=False)
-
-    if not alone:
-        return wait_until_settled(session.database, ref.id, timeout, told)
-    if not as_json:
+    if alone and not as_json:
         err.print("No worker is running: this command does the work while it waits.", style="dim")
-    with _working(session):
-        return wait_until_settled(session.database, ref.id, timeout, told)
+    with _working(session) if alone else nullcontext():
+        if as_json:
+            return wait_until_settled(session.database, ref.id, timeout)
+        picture = live.follow(session.database, ref, out, timeout=timeout)
+        summary.print_summary(session.database, ref, out, picture)
+        return picture.under_way == 0
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deskwright.domain.rules import ConfirmationRequired, Refused
@@ -31,7 +32,7 @@ STATUS_MARKS: dict[str, tuple[str, str]] = {
     "provisioned": ("✓", "green"),
     "provisionedWithWarnings": ("!", "yellow"),
     "failed": ("✗", "red"),
-    "inGracePeriod": ("⏳", "magenta"),
+    "inGracePeriod": ("◔", "magenta"),
     "deprovisioning": ("⌫", "magenta"),
     "gone": ("·", "dim"),
 }
@@ -79,7 +80,7 @@ def refusals() -> Any:
     try:
         yield
     except ConfirmationRequired as stop:
-        err.print(f"[bold red]Stopped:[/] {stop}")
+        err.print(f"[bold red]Stopped:[/] {escape(str(stop))}", highlight=False, soft_wrap=True)
         for name in stop.who[:10]:
             err.print(f"  {name}")
         if stop.losing > 10:
@@ -87,7 +88,7 @@ def refusals() -> Any:
         err.print("Run it again with --confirm if this is meant.")
         raise typer.Exit(1) from stop
     except Refused as refused:
-        err.print(f"[bold red]Refused:[/] {refused}", highlight=False)
+        err.print(f"[bold red]Refused:[/] {escape(str(refused))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from refused
 
 

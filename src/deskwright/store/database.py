@@ -1,6 +1,8 @@
 """The connection to PostgreSQL: yours by URL, or an embedded server in the data directory."""
 
+import contextlib
 import fcntl
+import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -98,5 +100,17 @@ def start_embedded(data_dir: Path) -> str:
             server.ensure_pgdata_inited()
             with (cluster / "postgresql.conf").open("a") as configuration:
                 configuration.write("\n# Deskwright\n" + _EMBEDDED_CONFIGURATION)
+        _forget_the_dead(cluster / ".handle_pids.json")
         server.start()
     return str(server.get_uri())
+
+
+def _forget_the_dead(handles: Path) -> None:
+    """Strike processes that were killed from the server's list of users; else it would outlive the last living one."""
+    if not handles.exists():
+        return
+    with contextlib.suppress(ValueError):
+        users = json.loads(handles.read_text() or "[]")
+        handles.write_text(
+            json.dumps([pid for pid in users if Path(f"/proc/{pid}").exists() or not Path("/proc").exists()])
+        )
