@@ -21,6 +21,7 @@ def main() -> None:
     os.environ["DESKWRIGHT_DATA_DIR"] = str(directory)
     from deskwright.cli import live
     from deskwright.cli.session import open_session
+    from deskwright.domain.rules import Refused
 
     while not (directory / "demo.json").exists():
         time.sleep(0.2)
@@ -29,11 +30,12 @@ def main() -> None:
         while demo.poll() is None:
             try:
                 picture = live.take(session.database, session.tenant(None))
-            except Exception:  # the tenant is still being made
+            except Refused:  # the tenant is still being made
                 time.sleep(0.2)
                 continue
             rows = picture.rows
-            variety = len({(r["status"], r["stage"]) for r in rows}) * 10 + sum(r["status"] == "provisioning" for r in rows)
+            under_way = sum(r["status"] == "provisioning" for r in rows)
+            variety = len({(r["status"], r["stage"]) for r in rows}) * 10 + under_way
             if variety >= best:
                 best, shown = variety, live.render(picture, WIDTH)
             time.sleep(0.3)

@@ -94,7 +94,7 @@ def test_a_request_during_a_check_is_not_lost(company: Company) -> None:
     company.basics(connections=("HQ",))
     due_now(company)
     seen = checking._ask
-    asked = []
+    asked: list[int] = []
 
     def meddling(*args: object) -> object:
         if not asked:

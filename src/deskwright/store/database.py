@@ -111,6 +111,14 @@ def _forget_the_dead(handles: Path) -> None:
         return
     with contextlib.suppress(ValueError):
         users = json.loads(handles.read_text() or "[]")
-        handles.write_text(
-            json.dumps([pid for pid in users if Path(f"/proc/{pid}").exists() or not Path("/proc").exists()])
-        )
+        handles.write_text(json.dumps([pid for pid in users if _alive(pid)]))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
