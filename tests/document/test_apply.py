@@ -15,6 +15,7 @@ from tests.document.conftest import PLAN, Documents, small
 def test_r3_an_apply_on_an_empty_installation_makes_the_tenant_and_its_people_get_cloud_pcs(
     documents: Documents,
 ) -> None:
+    """R3"""
     result = documents.apply(small())
     assert result.creates_tenant
     assert result.actions == {"create": 3}
@@ -24,6 +25,7 @@ def test_r3_an_apply_on_an_empty_installation_makes_the_tenant_and_its_people_ge
 
 
 def test_r3_applying_twice_changes_nothing_the_second_time(documents: Documents) -> None:
+    """R3"""
     documents.apply(small())
     before = documents.everything()
     result = documents.apply(small())
@@ -33,6 +35,7 @@ def test_r3_applying_twice_changes_nothing_the_second_time(documents: Documents)
 
 
 def test_r3_a_plan_says_what_apply_does_and_changes_nothing(documents: Documents) -> None:
+    """R3"""
     before = documents.everything()
     planned = documents.plan(small())
     assert documents.everything() == before
@@ -41,6 +44,7 @@ def test_r3_a_plan_says_what_apply_does_and_changes_nothing(documents: Documents
 
 
 def test_r3_what_is_not_named_is_left_alone_and_what_is_not_written_stays_as_it_is(documents: Documents) -> None:
+    """R3"""
     documents.apply(small(more="    description: As it is\n"))
     result = documents.apply("tenant: CONTOSO.com\nusers: [{userPrincipalName: new@contoso.com, displayName: New}]\n")
     assert result.counts == {"users": {"create": 1}}
@@ -60,6 +64,7 @@ def test_r3_what_is_not_named_is_left_alone_and_what_is_not_written_stays_as_it_
 
 
 def test_e8_leaving_a_group_in_the_document_is_grace_and_coming_back_ends_it(documents: Documents) -> None:
+    """E8"""
     documents.apply(small())
     documents.settle()
     result = documents.apply(small(members=2))
@@ -74,6 +79,7 @@ def test_e8_leaving_a_group_in_the_document_is_grace_and_coming_back_ends_it(doc
 
 
 def test_e6_more_people_than_seats_queue_and_more_seats_let_them_start(documents: Documents) -> None:
+    """E6"""
     result = documents.apply(small(seats=1))
     assert [(s["needed"], s["start"], s["short"]) for s in result.seats] == [(3, 1, 2)]
     documents.settle()
@@ -86,6 +92,7 @@ def test_e6_more_people_than_seats_queue_and_more_seats_let_them_start(documents
 
 
 def test_e1_disabling_a_user_takes_nothing_away(documents: Documents) -> None:
+    """E1"""
     documents.apply(small())
     documents.settle()
     result = documents.apply(small().replace("User 0}", "User 0, accountEnabled: false}"))
@@ -93,6 +100,7 @@ def test_e1_disabling_a_user_takes_nothing_away(documents: Documents) -> None:
 
 
 def test_e4_policies_win_in_the_order_written_and_those_that_stay_keep_their_numbers(documents: Documents) -> None:
+    """E4"""
     numbers = (
         "SELECT p.display_name, a.number FROM policy_assignments a JOIN policies p ON p.id = a.policy_id ORDER BY 2"
     )
@@ -112,6 +120,7 @@ def test_e4_policies_win_in_the_order_written_and_those_that_stay_keep_their_num
 
 
 def test_e4_an_export_carries_the_numbers_so_that_a_restore_keeps_the_winners(documents: Documents) -> None:
+    """E4"""
     documents.apply(small(policies=("Zebra", "Ape")))
     # Ape now comes first by name only; the export must not make it the winner.
     exported = documents.export()
@@ -122,6 +131,7 @@ def test_e4_an_export_carries_the_numbers_so_that_a_restore_keeps_the_winners(do
 
 
 def test_e4_a_number_that_is_taken_or_would_change_is_refused(documents: Documents) -> None:
+    """E4"""
     documents.apply(small(policies=("First",)))
     numbered = small(policies=("First", "Second"))
     first, second = "assignments: [Sales]", "assignments: [{group: Sales, number: 1}]"
@@ -209,6 +219,7 @@ def test_prune_deletes_what_a_written_section_does_not_name(documents: Documents
 
 
 def test_e8_a_user_who_is_named_again_in_grace_is_the_same_person(documents: Documents) -> None:
+    """E8"""
     documents.apply(small())
     documents.settle()
     documents.apply(small(people=2), prune=True)
@@ -220,6 +231,7 @@ def test_e8_a_user_who_is_named_again_in_grace_is_the_same_person(documents: Doc
 
 
 def test_e9_prune_refuses_what_is_still_used(documents: Documents) -> None:
+    """E9"""
     hq = "onPremisesConnections:\n  - {displayName: HQ, type: azureADJoin, region: westeurope, network: n, subnet: s}\n"
     policy = (
         "  - {displayName: Net, image: {gallery: debian-12-desktop}, "
@@ -257,6 +269,7 @@ def test_two_tenants_with_the_same_names_do_not_touch_each_other(documents: Docu
 
 
 def test_r13_too_many_losses_want_a_confirmation_and_change_nothing(documents: Documents) -> None:
+    """R13"""
     documents.apply(small(people=30))
     documents.settle()
     before = documents.everything()
@@ -315,7 +328,7 @@ def test_every_change_is_audited_with_before_and_after(documents: Documents) -> 
 
 
 def test_e10_a_large_document_is_applied_as_sets(documents: Documents) -> None:
-    """20,000 people; memory and time are in bench/, here only that every row is there."""
+    """E10: 20,000 people; memory and time are in bench/, here only that every row is there."""
     documents.apply(small(people=20_000))
     assert documents.sql("SELECT count(*) FROM users") == [(20_000,)]
     assert documents.sql("SELECT count(*) FROM memberships") == [(20_000,)]

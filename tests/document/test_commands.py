@@ -19,6 +19,7 @@ def run(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_r3_plan_apply_wait_and_export(run: CliRunner, tmp_path: Path) -> None:
+    """R3"""
     file, kept = tmp_path / "t.yaml", tmp_path / "plan.json"
     file.write_text(small(people=2), encoding="utf-8")
     planned = run.invoke(app, ["plan", "-f", str(file), "-o", str(kept)])

@@ -53,9 +53,7 @@ def test_every_allowed_template_gives_a_computer_name(
 
 @given(st.integers())
 def test_the_same_choices_give_the_same_name(seed: int) -> None:
-    first, second = (
-        device_name(DEFAULT_TEMPLATE, "adele@contoso.com", random.Random(seed).choice) for _ in range(2)
-    )
+    first, second = (device_name(DEFAULT_TEMPLATE, "adele@contoso.com", random.Random(seed).choice) for _ in range(2))
     assert first == second
     assert re.fullmatch(r"CPC-adele-[A-Z2-9]{5}", first)
     assert not set(first.rsplit("-", 1)[1]) & set("01IO"), "names are read aloud"

@@ -76,9 +76,7 @@ def test_a_known_region_group_is_returned() -> None:
     assert check_region_group("europeUnion") == "europeUnion"
 
 
-@pytest.mark.parametrize(
-    "value", ["", "atlantis", "EuropeUnion", "default", "automatic", "unknownFutureValue"]
-)
+@pytest.mark.parametrize("value", ["", "atlantis", "EuropeUnion", "default", "automatic", "unknownFutureValue"])
 def test_an_unknown_region_group_is_refused(value: str) -> None:
     with pytest.raises(Refused) as refused:
         check_region_group(value)

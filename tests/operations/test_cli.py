@@ -69,6 +69,7 @@ def test_a_policy_comes_to_be_from_the_terminal(run: Run) -> None:
 
 
 def test_e6_a_licence_beyond_the_seats_is_refused_with_the_numbers(run: Run) -> None:
+    """E6"""
     run("user", "create", "adele@contoso.com")
     run("service-plan", "create", PLAN, "--seats", "0")
     stderr = run("license", "assign", PLAN, "--user", "adele@contoso.com", code=1).stderr

@@ -64,6 +64,7 @@ def test_a_user_is_found_by_name_in_any_case_and_by_id(
 def test_e1_disabling_touches_exactly_that_user(
     database: Database, contoso: TenantRef, people: list[str], touched: Touched
 ) -> None:
+    """E1"""
     users.set_(database, contoso, "test", people[1], account_enabled=False)
     assert touched() == ["alex"]
     users.set_(database, contoso, "test", people[1], account_enabled=False)

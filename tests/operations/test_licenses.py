@@ -45,6 +45,7 @@ def test_a_plan_gets_its_size_from_its_name_or_as_given(database: Database, cont
 def test_e6_a_direct_licence_beyond_the_seats_is_refused_with_the_numbers(
     database: Database, contoso: TenantRef, plan: str, touched: Touched
 ) -> None:
+    """E6"""
     licenses.assign(database, contoso, "test", plan, users=["adele@contoso.com", "alex@contoso.com"])
     assert touched() == ["adele", "alex"]
     with pytest.raises(Refused, match=r"2 seats, 2 consumed, 1 more") as refused:
@@ -58,6 +59,7 @@ def test_e6_a_direct_licence_beyond_the_seats_is_refused_with_the_numbers(
 
 
 def test_e6_nobody_gets_it_where_not_all_of_them_can(database: Database, contoso: TenantRef, plan: str) -> None:
+    """E6"""
     with pytest.raises(Refused, match=r"2 seats, 0 consumed, 3 more"):
         licenses.assign(database, contoso, "test", plan, users=[f"{n}@contoso.com" for n in NAMES])
     assert consumed(database, contoso) == 0
@@ -66,6 +68,7 @@ def test_e6_nobody_gets_it_where_not_all_of_them_can(database: Database, contoso
 def test_e6_through_a_group_there_may_be_more_than_seats(
     database: Database, contoso: TenantRef, plan: str, touched: Touched
 ) -> None:
+    """E6"""
     licenses.set_plan(database, contoso, "test", plan, seats=1)
     licenses.assign(database, contoso, "test", plan, groups=["Sales"])
     assert touched() == ["alex", "megan"]
@@ -108,6 +111,7 @@ def test_a_plan_in_anyones_hands_is_not_deleted(database: Database, contoso: Ten
 
 
 def test_e6_more_seats_start_those_who_wait(company: Company) -> None:
+    """E6"""
     company.basics("adele", "alex", "megan")
     database, tenant = company.world.database, company.tenant
     licenses.set_plan(database, tenant, "test", PLAN, seats=1)

@@ -176,6 +176,7 @@ def test_a_new_connection_is_pending_and_due_for_its_checks(
 def test_v3_an_edited_connection_is_checked_anew_and_keeps_its_settled_health(
     database: Database, contoso: TenantRef, secrets: Secrets
 ) -> None:
+    """V3"""
     connect(database, contoso, secrets)
     edits: tuple[Callable[[], Item], ...] = (
         lambda: connections.set_(database, contoso, "test", "HQ", subnet="10.21.0.0/24"),
@@ -230,6 +231,7 @@ def test_an_entra_connection_has_no_join_account(database: Database, contoso: Te
 def test_e9_a_connection_in_use_is_neither_deleted_nor_moved(
     database: Database, contoso: TenantRef, secrets: Secrets
 ) -> None:
+    """E9"""
     connect(database, contoso, secrets)
     sites.create(database, contoso, "test", name="site-b", region_group="europeUnion")
     values: dict[str, Any] = {"join_type": "hybridAzureADJoin", "connections": ["HQ"], "gallery_image": GALLERY}
@@ -246,6 +248,7 @@ def test_e9_a_connection_in_use_is_neither_deleted_nor_moved(
 
 
 def test_e9_a_cloud_pc_keeps_its_connection_until_it_is_gone(company: Company) -> None:
+    """E9"""
     company.basics("adele", connections=("HQ",))
     company.settle()
     database, tenant = company.world.database, company.tenant
@@ -315,6 +318,7 @@ def test_a_name_must_say_which_image_is_meant(database: Database, contoso: Tenan
 
 
 def test_e9_an_image_in_use_is_not_deleted(company: Company) -> None:
+    """E9"""
     company.basics("adele")
     database, tenant = company.world.database, company.tenant
     build(database, tenant)

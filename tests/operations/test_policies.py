@@ -170,6 +170,7 @@ def test_a_policy_takes_connections_in_order_and_of_its_join_type(
 def test_e4_assignments_are_numbered_in_the_order_they_are_made(
     database: Database, contoso: TenantRef, three: list[str], touched: Touched
 ) -> None:
+    """E4"""
     first = create(database, contoso, "First", groups=["Finance", "Sales"])
     assert numbers(first) == {"Finance": 1, "Sales": 2}
     assert touched() == ["sales", "finance"]
@@ -181,6 +182,7 @@ def test_e4_assignments_are_numbered_in_the_order_they_are_made(
 def test_e4_saving_a_list_again_keeps_the_numbers_of_those_that_stay(
     database: Database, contoso: TenantRef, three: list[str], touched: Touched
 ) -> None:
+    """E4"""
     create(database, contoso, groups=three)
     touched()
     item = assignments.set_assignments(database, contoso, "test", "Desktops", ["Legal", "Sales"])
@@ -212,6 +214,7 @@ def test_unassigning_touches_the_members_and_can_be_put_back(
 def test_e9_a_policy_is_deleted_only_while_it_is_assigned_to_nobody(
     database: Database, contoso: TenantRef, three: list[str]
 ) -> None:
+    """E9"""
     create(database, contoso, groups=["Sales", "Legal"])
     with pytest.raises(Refused, match="assigned to Sales, Legal"):
         policies.delete(database, contoso, "test", "Desktops")
@@ -221,6 +224,7 @@ def test_e9_a_policy_is_deleted_only_while_it_is_assigned_to_nobody(
 
 
 def test_e7_an_edit_touches_only_those_who_are_still_pending(company: Company) -> None:
+    """E7"""
     company.basics("adele", "alex")
     company.sql("UPDATE service_plans SET seats = 1 WHERE tenant_id = :tenant")
     company.settle()
@@ -239,6 +243,7 @@ def test_e7_an_edit_touches_only_those_who_are_still_pending(company: Company) -
 
 @pytest.mark.parametrize("how", ["unassign", "set_assignments", "remove_members", "delete_group", "licence"])
 def test_r13_whatever_way_many_people_would_lose_their_cloud_pc_it_stops(company: Company, how: str) -> None:
+    """R13"""
     company.basics("adele", "alex", "megan")
     company.settle()
     database, tenant = company.world.database, company.tenant
@@ -269,6 +274,7 @@ def test_r13_whatever_way_many_people_would_lose_their_cloud_pc_it_stops(company
 
 
 def test_e8_a_restored_user_leaves_the_grace_period(company: Company) -> None:
+    """E8"""
     company.basics("adele")
     company.settle()
     database, tenant = company.world.database, company.tenant

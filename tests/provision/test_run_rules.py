@@ -439,7 +439,7 @@ def test_r12_repair_in_place(company: Company) -> None:
 
 
 def test_r12_repair_applies_a_changed_user_setting(company: Company) -> None:
-    """P3: a changed user setting takes effect by repair, both ways; the most recently created setting wins."""
+    """R12: P3: a changed user setting takes effect by repair, both ways; the most recently created setting wins."""
     company.basics("adele")
     company.user_setting("Admins", "Sales", True)
     company.settle()
