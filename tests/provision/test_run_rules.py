@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -504,3 +505,86 @@ def test_records_advance_writes_nothing_without_the_lease(company: Company) -> N
         records.advance(company.world.database, old, None, None, begin)
     assert company.steps("adele") == []
     assert company.held() == []
+
+
+def _pipeline(monkeypatch: pytest.MonkeyPatch, without: str) -> None:
+    monkeypatch.setattr(engine, "PIPELINE", tuple(s for s in PIPELINE if s.id != without))
+
+
+def _cut_off_at(company: Company, step: str) -> UUID:
+    """A run whose worker died while it did that step."""
+
+    def die(moment: str, where: str, _: int) -> None:
+        if (moment, where) == ("before", step):
+            raise SystemExit
+
+    reconcile(company.world.database, company.tenant.id)
+    ((run_id,),) = company.sql("SELECT id FROM runs WHERE state = 'active'")
+    with pytest.raises(SystemExit):
+        engine.carry(company.world, run_id, die)
+    return UUID(str(run_id))
+
+
+@pytest.mark.parametrize("inserted", ["C3", "P2"])
+def test_v6_a_step_inserted_by_an_upgrade_is_done(
+    company: Company, inserted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """V4, V6, L1: a step that a new version put before the running one is done too, with its rows."""
+    company.basics("adele")
+    _pipeline(monkeypatch, inserted)
+    after = PIPELINE[[s.id for s in PIPELINE].index(inserted) + 1].id
+    run_id = _cut_off_at(company, after)
+    monkeypatch.undo()
+    engine.carry(company.world, run_id)
+    company.settle()
+    assert company.status("adele") == Status.PROVISIONED
+    assert {row.step for row in company.steps("adele")} == {s.id for s in PIPELINE}
+    assert company.leaks() == set()
+
+
+@pytest.mark.parametrize("removed", ["P2", "A1"])
+def test_v6_a_step_removed_by_an_upgrade_is_closed(
+    company: Company, removed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """V4, V6: the row of a running step that a new version no longer has is ended, and the run goes on."""
+    company.basics("adele")
+    run_id = _cut_off_at(company, removed)
+    _pipeline(monkeypatch, removed)
+    engine.carry(company.world, run_id)
+    company.settle()
+    assert company.status("adele") == Status.PROVISIONED
+    (row,) = [row for row in company.steps("adele") if row.step == removed]
+    assert row.outcome == "skipped"
+    assert company.leaks() == set()
+
+
+def test_an_image_that_is_still_being_made_is_waited_for(company: Company) -> None:
+    """C2: a policy may name an image whose build has not ended; the run waits for it and loses no attempt."""
+    company.basics()
+    company.sql(
+        "INSERT INTO device_images (tenant_id, display_name, version, site_id, status, next_step_at, disk_gb) "
+        "VALUES (:tenant, 'Finance', '1.0.0', :site, 'pending', tenant_now(:tenant) + interval '20 minutes', 64)",
+        site=company.ids["site-a"],
+    )
+    company.sql("UPDATE tenants SET speed = 1 WHERE id = :tenant")
+    company.sql("UPDATE policies SET image_type = 'custom', device_image = 'Finance' WHERE tenant_id = :tenant")
+    company.user("adele")
+    company.join("adele", "Sales")
+    company.settle().advance(minutes=10)
+    assert (company.steps("adele")[-1].step, company.steps("adele")[-1].outcome) == ("C2", "running")
+    company.advance(minutes=15)
+    for _ in range(40):
+        company.advance(minutes=5)
+    assert company.status("adele") == Status.PROVISIONED
+    assert {row.attempt for row in company.steps("adele")} == {1}
+
+
+def test_r9_keep_never_shortens(company: Company) -> None:
+    """R9: fewer hours than are left change nothing."""
+    company.basics("adele")
+    company.settle()
+    company.leave("adele", "Sales")
+    company.settle()
+    before = company.pc("adele").grace_ends_at
+    cloud_pcs.keep(company.world, company.tenant, "test", ADELE, hours=1)
+    assert company.pc("adele").grace_ends_at == before

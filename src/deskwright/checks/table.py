@@ -123,8 +123,7 @@ CHECKS: dict[str, HealthCheck] = {
             hybrid_only=False,
             error_codes=_codes("resourceAvailabilityCheck", "NoSubnetIP"),
             does="Counts the subnet's free addresses.",
-            remedy="Use a larger subnet or free addresses in it; count three per Cloud PC while it is"
-            " being made.",
+            remedy="Use a larger subnet or free addresses in it; count three per Cloud PC while it is being made.",
         ),
         HealthCheck(
             id="tenantReadiness",
@@ -150,8 +149,7 @@ CHECKS: dict[str, HealthCheck] = {
             does="Looks whether the subscription and resource group exist, are active and unlocked, and"
             " no rule forbids"
             " making what a Cloud PC needs.",
-            remedy="Reactivate or unlock what the result names, raise its quota, or exempt Deskwright"
-            " from the rule.",
+            remedy="Reactivate or unlock what the result names, raise its quota, or exempt Deskwright from the rule.",
         ),
         HealthCheck(
             id="networkReadiness",
@@ -169,17 +167,14 @@ CHECKS: dict[str, HealthCheck] = {
             ),
             does="Looks whether the network and subnet exist, are in a region that is served, and are"
             " not reserved for others.",
-            remedy="Name an existing network and subnet of a served region that nothing else is"
-            " delegated to.",
+            remedy="Name an existing network and subnet of a served region that nothing else is delegated to.",
         ),
         HealthCheck(
             id="subscriptionPermission",
             title="Permission on the subscription",
             required=True,
             hybrid_only=False,
-            error_codes=_codes(
-                "permissionCheck", "NoSubscriptionReaderRole", "TransientServiceError", "UnknownError"
-            ),
+            error_codes=_codes("permissionCheck", "NoSubscriptionReaderRole", "TransientServiceError", "UnknownError"),
             does="Looks whether Deskwright's identity may read the subscription.",
             remedy="Give that identity the Reader role on the subscription.",
         ),
@@ -222,8 +217,7 @@ CHECKS: dict[str, HealthCheck] = {
                 "internalServerUnknownError",
             ),
             does="Makes what the other checks need, and so proves that the site itself works.",
-            remedy="Run the check again; should it keep failing, see what `deskwright doctor` says about"
-            " the site.",
+            remedy="Run the check again; should it keep failing, see what `deskwright doctor` says about the site.",
         ),
         HealthCheck(
             id="enrolmentRestrictions",
@@ -251,8 +245,7 @@ CHECKS: dict[str, HealthCheck] = {
                 "UrlsNotAllowListed",
                 "UnknownError",
             ),
-            does="Tries the STUN and TURN servers by UDP. Without them sessions work, but over TCP and"
-            " less smoothly.",
+            does="Tries the STUN and TURN servers by UDP. Without them sessions work, but over TCP and less smoothly.",
             remedy="Allow outbound UDP to the STUN and TURN servers.",
         ),
         HealthCheck(

@@ -146,13 +146,15 @@ def end_grace(cloud_pc: CloudPcArgument, tenant: TenantOption = None, as_json: J
 
 def keep(
     cloud_pc: CloudPcArgument,
-    hours: Annotated[float | None, typer.Option("--hours", help="From now; without it, a whole grace period.")] = None,
+    hours: Annotated[
+        float | None, typer.Option("--hours", help="At least so long from now; without it, a whole grace period.")
+    ] = None,
     tenant: TenantOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Extend a grace period.
 
-    Example: deskwright keep CPC-adele-7K2QX --hours 48
+    Example: deskwright keep CPC-adele-7K2QX --hours 336
     """
     _act(cloud_pcs.keep, cloud_pc, tenant, as_json, "kept", hours=hours)
 

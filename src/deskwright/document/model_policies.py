@@ -180,12 +180,16 @@ class Policy(Entry):
         if not isinstance(data, Mapping):
             return data
         found = dict(data)
-        if "imageId" in found and "image" not in found:
+        if {"imageId", "image"} <= found.keys():
+            raise refuse("image and imageId are two spellings of one property: write one of them")
+        if "imageId" in found:
             kind = found.pop("imageType", "gallery")
             if kind not in ("gallery", "custom"):
                 raise refuse(f"imageType {kind!r} must be gallery or custom")
             found["image"] = {"device" if kind == "custom" else "gallery": found.pop("imageId")}
-        if "locale" in found and "windowsSetting" not in found:
+        if "locale" in found and {"windowsSetting", "windowsSettings"} & found.keys():
+            raise refuse("locale and windowsSetting are two spellings of one property: write one of them")
+        if "locale" in found:
             found["windowsSetting"] = {"locale": found.pop("locale")}
         return found
 

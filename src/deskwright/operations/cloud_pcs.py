@@ -167,7 +167,7 @@ def end_grace(world: World, tenant: TenantRef, actor: str, cloud_pc: str) -> dic
 
 
 def keep(world: World, tenant: TenantRef, actor: str, cloud_pc: str, *, hours: float | None = None) -> dict[str, Any]:
-    """R9: extend the grace period by its full length, or by `hours`, from now."""
+    """R9: let the grace period last its full length, or `hours`, from now on; never shorter than it would anyway."""
     with world.database.begin() as connection:
         row = _load(connection, tenant, cloud_pc, "keep", {Status.IN_GRACE})
         given = TenantSettings(**row.settings).gracePeriodInHours if hours is None else hours
@@ -175,8 +175,11 @@ def keep(world: World, tenant: TenantRef, actor: str, cloud_pc: str, *, hours: f
             raise Refused("hours", given, "must be more than zero", remedy="deskwright end-grace ends it now")
         ends = connection.execute(
             text(
-                "UPDATE cloud_pcs SET grace_ends_at = tenant_now(tenant_id) + make_interval(secs => :s) "
-                "WHERE id = :id RETURNING grace_ends_at"
+                """
+                UPDATE cloud_pcs
+                   SET grace_ends_at = GREATEST(grace_ends_at, tenant_now(tenant_id) + make_interval(secs => :s))
+                 WHERE id = :id RETURNING grace_ends_at
+                """
             ),
             {"id": row.id, "s": given * 3600},
         ).scalar_one()

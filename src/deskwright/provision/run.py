@@ -108,13 +108,18 @@ def _refused_ground(world: World, run: RunFacts, number: int, failed: StepFailed
 
 def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice) -> Attempt | None:
     """Carry on with an attempt. Returns the next one when this has failed and there is no pause between them."""
-    step = attempt.todo[0]
     connection_id = attempt.ground.connection_id
-    if attempt.running:
+    dropped = _dropped(attempt)
+    if not attempt.todo:
+        assert dropped is not None, "a run ends in the commit that ends its last step"
+        ending.succeed(world, run, attempt.ground, dropped, attempt.so_far, attempt.warnings, None)
+        return None
+    step = attempt.todo[0]
+    if attempt.running and attempt.running.step == step.id:
         watch = records.look(world.database, run, connection_id)
         started_at = attempt.running.started_at
     else:
-        watch = records.advance(world.database, run, connection_id, None, _beginning(world, run, attempt, step))
+        watch = records.advance(world.database, run, connection_id, dropped, _beginning(world, run, attempt, step))
         started_at = watch.now
     while True:
         ctx = _context(world, run, attempt, step, started_at, watch)
@@ -160,6 +165,15 @@ def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice
         step = attempt.todo[0]
         watch = records.advance(world.database, run, connection_id, ended, _beginning(world, run, attempt, step))
         started_at = watch.now
+
+
+def _dropped(attempt: Attempt) -> Ending | None:
+    """The end of a step that was running when a new version without it was installed. (One that the new version put
+    before the running step is simply done first: it has no row yet.)"""
+    running = attempt.running
+    if running is None or running.step in {step.id for step in attempt.todo}:
+        return None
+    return Ending(attempt.number, running.step, Outcome.SKIPPED, output="no longer a step of the pipeline")
 
 
 def _do(ctx: StepContext, step: Step) -> Done | NotYet | Trouble:

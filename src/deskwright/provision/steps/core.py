@@ -7,7 +7,7 @@ from deskwright.domain.images import GALLERY
 from deskwright.domain.naming import device_name
 from deskwright.domain.resources import Kind
 from deskwright.guest.actions import CreateAccount
-from deskwright.providers.contract import DomainJoin, MachineSpec, Network
+from deskwright.providers.contract import DomainJoin, MachineSpec, Network, NotYet
 from deskwright.provision.context import Done, StepContext, StepFailed
 from deskwright.store.statements import ask, ask_one, statement
 
@@ -17,7 +17,8 @@ _DOMAIN = statement(
 )
 _DEVICE_IMAGE = statement(
     """
-    SELECT id, display_name, version, os_family, disk_gb, status FROM device_images
+    SELECT id, display_name, version, os_family, disk_gb, status,
+           GREATEST(next_step_at, tenant_now(tenant_id)) + interval '1 s' AS again_at FROM device_images
      WHERE tenant_id = :tenant AND display_name = :name AND site_id = :site
      ORDER BY (status = 'ready') DESC, created_at DESC LIMIT 1
     """
@@ -133,6 +134,8 @@ def _image(ctx: StepContext) -> tuple[str, str, int, str | None]:
         return found.id, found.os_family, found.disk_gb, None
     named = {"tenant": ctx.run.tenant_id, "name": policy["device_image"], "site": ctx.ground.site_id}
     row = ask_one(ctx.world.database.single, _DEVICE_IMAGE, named)
+    if row is not None and row.status == "pending":
+        raise NotYet(row.again_at, f"image {row.display_name} {row.version} is still being made")
     if row is None or row.status != "ready":
         reason = f"it is not present at site {ctx.ground.site_name}" if row is None else f"its status is {row.status}"
         raise StepFailed("imageNotSupportedFail", image=policy["device_image"], reason=reason)
