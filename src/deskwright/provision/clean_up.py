@@ -22,11 +22,12 @@ log = logging.getLogger(__name__)
 # A provider that refuses is asked again after a minute, then two, ... at most six hours (real and simulated alike).
 _FIRST_RETRY, _LONGEST_RETRY = 60.0, 6 * 3600.0
 
+# All of the Cloud PC's rows first, they are few: the index of what is due at all must not be read for one of them.
 _DUE = statement(
     """
-    SELECT id, kind, key, site_id FROM ledger
-     WHERE cloud_pc_id = :cloud_pc AND state IN ('intended', 'created') AND release_at <= tenant_now(tenant_id)
-     ORDER BY id DESC
+    WITH mine AS MATERIALIZED (SELECT * FROM ledger WHERE cloud_pc_id = :cloud_pc)
+    SELECT id, kind, key, site_id FROM mine
+     WHERE state IN ('intended', 'created') AND release_at <= tenant_now(tenant_id) ORDER BY id DESC
     """
 )
 _RELEASED = statement(

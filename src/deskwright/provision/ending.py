@@ -22,7 +22,7 @@ _END_RUN = text(
     """
     UPDATE runs SET state = :state, ended_at = tenant_now(tenant_id), error = CAST(:error AS jsonb)
       FROM (SELECT wake_at FROM runs WHERE id = :run FOR NO KEY UPDATE) AS before
-     WHERE id = :run AND lease = :lease AND state = 'active' RETURNING before.wake_at
+     WHERE id = :run AND lease = :lease AND ended_at IS NULL RETURNING before.wake_at
     """
 )
 _SIGN_IN = text(

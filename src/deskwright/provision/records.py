@@ -91,7 +91,7 @@ _TAKE = statement(
     """
     WITH taken AS (
       UPDATE runs SET lease = lease + 1, wake_at = NULL, wake_reason = NULL
-       WHERE id = :run AND state = 'active' RETURNING *)
+       WHERE id = :run AND ended_at IS NULL RETURNING *)
     SELECT r.id, r.lease, r.tenant_id, r.cloud_pc_id, c.display_name, r.number, r.kind, r.options, r.policy, c.user_id,
            u.user_principal_name, u.on_premises_user_principal_name, c.plan_id, p.display_name AS plan_name,
            p.vcpu_count, p.ram_gb, p.storage_gb, c.user_account_type, t.settings, t.speed
@@ -118,10 +118,12 @@ _GROUND = """
 
 _LOOK = statement(f"SELECT tenant_now(:tenant) AS now, {_GROUND}")
 
+# The conditions are written so that only the right index can serve them: the plan may be made while the tables
+# are empty: `ended_at IS NULL` and not `state = 'active'` (the index of active runs), keys by ANY (not all of a tenant).
 _ADVANCE_SQL = f"""
     WITH fence AS MATERIALIZED (
       SELECT id, tenant_now(tenant_id) AS now FROM runs
-       WHERE id = :run AND lease = :lease AND state = 'active' FOR NO KEY UPDATE),
+       WHERE id = :run AND lease = :lease AND ended_at IS NULL FOR NO KEY UPDATE),
     ended AS (
       UPDATE steps s SET ended_at = f.now, outcome = e.outcome, code = e.code, message = e.message,
              output = e.output, made = s.made || e.made
@@ -133,7 +135,7 @@ _ADVANCE_SQL = f"""
              created_at = f.now, released_at = CASE WHEN m.state = 'released' THEN f.now END
         FROM fence f, jsonb_to_recordset(CAST(:confirmed AS jsonb)) AS m (key text, state text, external_id text,
              details jsonb)
-       WHERE l.tenant_id = :tenant AND l.key = m.key AND l.state = 'intended'),
+       WHERE l.tenant_id = :tenant AND l.key = ANY(CAST(:keys AS text[])) AND l.key = m.key AND l.state = 'intended'),
     begun AS (
       INSERT INTO steps (run_id, tenant_id, attempt, step, stage, started_at, made)
       SELECT f.id, :tenant, b.attempt, b.step, b.stage, f.now, b.made
@@ -152,10 +154,10 @@ _ADVANCE_SQL = f"""
 _ADVANCE = statement(_ADVANCE_SQL)
 _END_STEP = text(_ADVANCE_SQL)
 
-_FENCE = text("SELECT wake_at FROM runs WHERE id = :run AND lease = :lease AND state = 'active' FOR NO KEY UPDATE")
+_FENCE = text("SELECT wake_at FROM runs WHERE id = :run AND lease = :lease AND ended_at IS NULL FOR NO KEY UPDATE")
 _PARK = text(
     "UPDATE runs SET wake_at = LEAST(:until, COALESCE(wake_at, :until)), wake_reason = :reason "
-    "WHERE id = :run AND lease = :lease AND state = 'active'"
+    "WHERE id = :run AND lease = :lease AND ended_at IS NULL"
 )
 
 
@@ -289,6 +291,7 @@ def _advance_values(
         "number": run.number,
         "site": begun.site_id if begun else None,
         "ended": json.dumps(end, default=str),
+        "keys": [row["key"] for row in ended.confirmed] if ended else [],
         "confirmed": json.dumps(list(ended.confirmed) if ended else [], default=str),
         "begun": json.dumps(begin, default=str),
         "intended": json.dumps(

@@ -52,6 +52,11 @@ def _tenant() -> "Column[Any]":
     return Column("tenant_id", Uuid, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False)
 
 
+def _same_tenant() -> "Column[Any]":
+    """The tenant of the row this one hangs on. No foreign key: every step of every run would lock the tenant's row."""
+    return Column("tenant_id", Uuid, nullable=False)
+
+
 def _of(column: str, target: str, *, nullable: bool = False, cascade: bool = False, **kw: Any) -> "Column[Any]":
     key = ForeignKey(f"{target}.id", ondelete="CASCADE" if cascade else None)
     return Column(column, Uuid, key, nullable=nullable, **kw)
@@ -401,7 +406,7 @@ steps = Table(
     _of("run_id", "runs", cascade=True, primary_key=True),
     Column("attempt", SmallInteger, primary_key=True),
     Column("step", String(8), primary_key=True),
-    _tenant(),
+    _same_tenant(),
     Column("stage", String(16), nullable=False),
     _time("started_at", nullable=False),
     _time("ended_at"),
@@ -417,14 +422,14 @@ ledger = Table(
     "ledger",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    _tenant(),
+    _same_tenant(),
     _of("cloud_pc_id", "cloud_pcs", nullable=True, index=True),
     Column("run_number", Integer),
     Column("attempt", SmallInteger),
     Column("step", String(8)),
     Column("kind", String(24), nullable=False),
     Column("key", Text, nullable=False),
-    _of("site_id", "sites"),
+    Column("site_id", Uuid, nullable=False),  # no foreign key: every attempt would lock the site's row
     Column("external_id", Text),
     _json("details"),
     # intended -> created -> released | disabled; an intended one that was never made -> released

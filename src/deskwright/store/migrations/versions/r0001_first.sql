@@ -389,9 +389,7 @@ CREATE TABLE ledger (
   last_error TEXT,
   CONSTRAINT pk_ledger PRIMARY KEY (id),
   CONSTRAINT uq_ledger_tenant_id_key UNIQUE (tenant_id, key),
-  CONSTRAINT fk_ledger_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE,
-  CONSTRAINT fk_ledger_cloud_pc_id FOREIGN KEY(cloud_pc_id) REFERENCES cloud_pcs (id),
-  CONSTRAINT fk_ledger_site_id FOREIGN KEY(site_id) REFERENCES sites (id)
+  CONSTRAINT fk_ledger_cloud_pc_id FOREIGN KEY(cloud_pc_id) REFERENCES cloud_pcs (id)
 );
 
 CREATE INDEX ix_ledger_cloud_pc_id ON ledger (cloud_pc_id);
@@ -450,8 +448,7 @@ CREATE TABLE steps (
   output TEXT,
   made JSONB DEFAULT '{}'::jsonb NOT NULL,
   CONSTRAINT pk_steps PRIMARY KEY (run_id, attempt, step),
-  CONSTRAINT fk_steps_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE,
-  CONSTRAINT fk_steps_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
+  CONSTRAINT fk_steps_run_id FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
 );
 
 CREATE INDEX ix_steps_durations ON steps (tenant_id, step, ended_at) WHERE outcome = 'succeeded';
