@@ -14,7 +14,7 @@ from deskwright.provision.context import World
 from deskwright.provision.ledger import AT_ONCE, FILL_PRIORITY, FILL_SEATS
 from deskwright.provision.sites import load_site
 from deskwright.store.statements import ask, statement
-from deskwright.store.status import move
+from deskwright.store.status import NOW, move
 from deskwright.store.touched import touch_users
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def clean_up(world: World, cloud_pc: UUID) -> None:
             connection,
             [cloud_pc],
             Status.GONE,
-            gone_at=text("tenant_now(cloud_pcs.tenant_id)"),
+            gone_at=NOW,
             grace_ends_at=None,
             waiting_for=None,
         )

@@ -15,7 +15,7 @@ from deskwright.provision.ledger import FILL_PRIORITY, FILL_SEATS, schedule_rele
 from deskwright.provision.records import Ending
 from deskwright.provision.sites import USABLE_HEALTH
 from deskwright.store.database import Database
-from deskwright.store.status import move
+from deskwright.store.status import NOW, move
 from deskwright.store.touched import touch_users
 
 _END_RUN = text(
@@ -74,7 +74,7 @@ def succeed(
             site_id=ground.site_id,
             connection_id=ground.connection_id,
             user_account_type=None,
-            provisioned_at=text("tenant_now(cloud_pcs.tenant_id)"),
+            provisioned_at=NOW,
         )
         details = {
             "cloud_pc": run.cloud_pc_id,

@@ -21,7 +21,7 @@ from deskwright.provision.run import PROVISION
 from deskwright.reconcile import facts, seats
 from deskwright.settings import TenantSettings
 from deskwright.store.database import Database
-from deskwright.store.status import move
+from deskwright.store.status import NOW, move
 from deskwright.store.touched import touch_users
 
 CHUNK = 500
@@ -187,7 +187,7 @@ def _remove(connection: Connection, gone: list[Verdict], settings: TenantSetting
         _ids(v for v in gone if v.status is not Status.FAILED),
         Status.GONE,
         why="no longer entitled",
-        gone_at=text("tenant_now(cloud_pcs.tenant_id)"),
+        gone_at=NOW,
         waiting_for=None,
     )
     failed = move(

@@ -1,14 +1,30 @@
 """Moving Cloud PCs from one status to another: the only place that writes `cloud_pcs.status`."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Text, bindparam, cast, func, insert, literal, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, text
 
 from deskwright.domain.status import Status, sources_of
-from deskwright.store.tables import audit_events, cloud_pcs
+
+NOW = object()
+"""As a column's value: the tenant's time."""
+
+_MOVE = """
+    WITH old AS MATERIALIZED (
+      SELECT id, status AS was FROM cloud_pcs WHERE id = ANY(:ids) AND status = ANY(:sources) ORDER BY id FOR UPDATE),
+    changed AS (
+      UPDATE cloud_pcs c SET status = :status, status_since = tenant_now(c.tenant_id){columns}
+        FROM old WHERE c.id = old.id
+      RETURNING c.id, c.tenant_id, c.display_name, old.was),
+    audited AS (
+      INSERT INTO audit_events (tenant_id, at, actor, activity, object_type, object_id, object_name, before, after)
+      SELECT tenant_id, tenant_now(tenant_id), :actor, :activity, 'cloudPC', id::text, display_name,
+             jsonb_build_object('status', was), CAST(:after AS jsonb) FROM changed)
+    SELECT id FROM changed
+"""
 
 
 def move(
@@ -28,48 +44,25 @@ def move(
     listed = list(ids)
     if not listed:
         return set()
-    pc = cloud_pcs.c
-    old = (
-        select(pc.id, pc.status.label("was"))
-        .where(pc.id.in_(bindparam("ids", expanding=True)), pc.status.in_(sources_of(to)))
-        .order_by(pc.id)
-        .with_for_update()
-        .cte("old")
-    )
-    changed = (
-        update(cloud_pcs)
-        .where(pc.id == old.c.id)
-        .values(status=to, status_since=func.tenant_now(pc.tenant_id), **columns)
-        .returning(pc.id, pc.tenant_id, pc.display_name, old.c.was)
-        .cte("changed")
-    )
-    audited = (
-        insert(audit_events)
-        .from_select(
-            [
-                "tenant_id",
-                "at",
-                "actor",
-                "activity",
-                "object_type",
-                "object_id",
-                "object_name",
-                "before",
-                "after",
-            ],
-            select(
-                changed.c.tenant_id,
-                func.tenant_now(changed.c.tenant_id),
-                literal(actor),
-                literal(f"Cloud PC is {to}"),
-                literal("cloudPC"),
-                cast(changed.c.id, Text),
-                changed.c.display_name,
-                func.jsonb_build_object("status", changed.c.was),
-                literal({"status": str(to), **({"why": why} if why else {})}, JSONB),
-            ),
-        )
-        .cte("audited")
-    )
-    rows = connection.execute(select(changed.c.id).add_cte(audited), {"ids": listed})
-    return {row.id for row in rows}
+    values = {name: json.dumps(v, default=str) if isinstance(v, list | dict) else v for name, v in columns.items()}
+    statement = _MOVE.format(columns="".join(f", {name} = {_written(name, v)}" for name, v in columns.items()))
+    after = {"status": str(to), **({"why": why} if why else {})}
+    given = {
+        **{name: v for name, v in values.items() if v is not None and v is not NOW},
+        "ids": listed,
+        "sources": [str(s) for s in sources_of(to)],
+        "status": str(to),
+        "actor": actor,
+        "activity": f"Cloud PC is {to}",
+        "after": json.dumps(after),
+    }
+    return set(connection.execute(text(statement), given).scalars())
+
+
+def _written(name: str, value: Any) -> str:
+    """How a column's value stands in the statement: bound, but for what SQL says itself."""
+    if value is None:
+        return "NULL"
+    if value is NOW:
+        return "tenant_now(c.tenant_id)"
+    return f"CAST(:{name} AS jsonb)" if isinstance(value, list | dict) else f":{name}"
