@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from deskwright import __version__
-from deskwright.cli import cloud_pc_commands, document_commands, objects, service_commands
+from deskwright.cli import bench_command, cloud_pc_commands, document_commands, objects, service_commands
 
 app = typer.Typer(
     name="deskwright",
@@ -37,6 +37,7 @@ for command in (document_commands.plan, document_commands.apply, document_comman
 cloud_pc_commands.register(app)
 objects.register(app)
 service_commands.register(app)
+app.command(rich_help_panel="Operation")(bench_command.bench)
 
 
 def main() -> None:

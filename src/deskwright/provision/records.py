@@ -119,7 +119,7 @@ _GROUND = """
 _LOOK = statement(f"SELECT tenant_now(:tenant) AS now, {_GROUND}")
 
 # The conditions are written so that only the right index can serve them: the plan may be made while the tables
-# are empty. So `ended_at IS NULL` and not `state = .active.` (the index of active runs), and keys by ANY (not all of
+# are empty. So `ended_at IS NULL` and not `state = 'active'` (the index of active runs), and keys by ANY (not all of
 # a tenant's).
 _ADVANCE_SQL = f"""
     WITH fence AS MATERIALIZED (
