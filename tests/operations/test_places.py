@@ -94,6 +94,7 @@ def test_the_clock_of_real_machines_wants_a_confirmation(database: Database, con
 
 def test_the_simulations_speed_is_a_number_above_zero(database: Database, contoso: TenantRef) -> None:
     assert tenants.set_simulation(database, contoso, "test", speed=600, seed=3) == {"speed": 600, "seed": 3}
+    assert tenants.set_simulation(database, contoso, "test", speed="instant") == {"speed": "instant", "seed": 3}
     for wrong in (0, -1, float("nan"), float("inf")):
         with pytest.raises(Refused, match=r"simulation.speed"):
             tenants.set_simulation(database, contoso, "test", speed=wrong)

@@ -17,7 +17,7 @@ def check_speed(value: float | str) -> float:
     except ValueError:
         speed = math.nan
     # Written so that NaN, which compares as false, is refused too.
-    if speed == math.inf or 0 < speed <= FASTEST:
+    if 0 < speed <= FASTEST:
         return speed
     raise Refused("simulation.speed", value, f"must be more than 0 and at most {FASTEST:,}, or '{INSTANT}'")
 

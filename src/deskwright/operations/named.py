@@ -112,8 +112,10 @@ def several(connection: Connection, tenant: TenantRef, noun: Noun, names: Sequen
     rest = [str(name).strip() for name in names if str(name) not in found]
     if rest:
         asked = func.unnest(cast(literal(rest, ARRAY(Text)), ARRAY(Text))).table_valued("given").render_derived()
-        matches = and_(noun.of(tenant), func.lower(noun.name) == func.lower(asked.c.given))
-        query = select(asked.c.given, noun.table).select_from(asked.join(noun.table, matches))
+        same = and_(noun.of(tenant), func.lower(noun.name) == func.lower(asked.c.given))
+        # By LATERAL, so that each name is looked up by index: a join would read all of a tenant that is not large.
+        one = select(noun.table).where(same).limit(1).lateral("one")
+        query = select(asked.c.given, *one.c).select_from(asked.join(one, true()))
         found |= {row.given: row for row in connection.execute(query)}
     ordered: dict[UUID, Row[Any]] = {}
     for name in names:

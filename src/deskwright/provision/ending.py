@@ -12,27 +12,12 @@ from deskwright.domain.status import Status
 from deskwright.provision import records
 from deskwright.provision.context import Ground, RunFacts, World
 from deskwright.provision.ledger import FILL_PRIORITY, FILL_SEATS, schedule_release
-from deskwright.provision.records import Ending
+from deskwright.provision.records import Ending, SignIn
 from deskwright.provision.sites import USABLE_HEALTH
 from deskwright.store.database import Database
 from deskwright.store.status import NOW, move
 from deskwright.store.touched import touch_users
 
-_END_RUN = text(
-    """
-    UPDATE runs SET state = :state, ended_at = tenant_now(tenant_id), error = CAST(:error AS jsonb)
-      FROM (SELECT wake_at FROM runs WHERE id = :run FOR NO KEY UPDATE) AS before
-     WHERE id = :run AND lease = :lease AND ended_at IS NULL RETURNING before.wake_at
-    """
-)
-_SIGN_IN = text(
-    """
-    INSERT INTO sign_in_details (cloud_pc_id, tenant_id, portal_address, user_name, one_time_password)
-    VALUES (:cloud_pc, :tenant, :portal, :user, :password)
-    ON CONFLICT (cloud_pc_id) DO UPDATE SET portal_address = :portal, user_name = :user, one_time_password = :password,
-           presented_at = NULL
-    """
-)
 # A repair leaves the Cloud PC where it is; in grace, what it will return to is mended instead.
 _REPAIRED = text(
     """
@@ -54,8 +39,10 @@ def succeed(
 ) -> None:
     """The last step has ended well: the Cloud PC is the user's."""
     with world.database.begin() as connection:
-        records.end_step(connection, run, ended)
-        _end_run(connection, run, "succeeded", None)
+        secret_kept = world.secrets.encrypt(secret) if secret else None
+        name = made.get("localAccount") or run.user
+        sign_in = None if run.kind == "repair" else SignIn(world.settings.portal_address, name, secret_kept)
+        _end_run(connection, run, ended, "succeeded", None, sign_in)
         if run.kind == "repair":
             _repaired(connection, run, warnings)
             return
@@ -76,14 +63,6 @@ def succeed(
             user_account_type=None,
             provisioned_at=NOW,
         )
-        details = {
-            "cloud_pc": run.cloud_pc_id,
-            "tenant": run.tenant_id,
-            "portal": world.settings.portal_address,
-            "user": made.get("localAccount") or run.user,
-            "password": world.secrets.encrypt(secret) if secret else None,
-        }
-        connection.execute(_SIGN_IN, details)
 
 
 def fail_attempt(database: Database, run: RunFacts, ended: Ending, again_at: datetime) -> None:
@@ -105,10 +84,8 @@ def fail_run(
 ) -> None:
     """The last attempt has failed: only retry or reprovision moves the Cloud PC now (V1)."""
     with database.begin() as connection:
-        if ended:
-            records.end_step(connection, run, ended)
         error = {"code": code, "values": dict(values)}
-        _end_run(connection, run, "failed", error)
+        _end_run(connection, run, ended, "failed", error)
         if run.kind == "repair":
             return
         _release(connection, run, attempt)
@@ -125,9 +102,8 @@ def fail_run(
 def stop_run(database: Database, run: RunFacts, ended: Ending, code: str, values: Mapping[str, Any]) -> None:
     """The ground is gone: what was made is cleaned up, and should it return, provisioning starts anew (V3)."""
     with database.begin() as connection:
-        records.end_step(connection, run, ended)
         error = {"code": code, "values": dict(values)}
-        _end_run(connection, run, "stopped", error)
+        _end_run(connection, run, ended, "stopped", error)
         move(connection, [run.cloud_pc_id], Status.DEPROVISIONING, why=code, status_detail=_plain(error))
         schedule_release(connection, [run.cloud_pc_id], delay_seconds=run.settings.cleanUpDelayInHours * 3600)
 
@@ -143,7 +119,7 @@ def wait_for_connection(database: Database, run: RunFacts, names: Sequence[str])
         if any(health in USABLE_HEALTH for health in held):
             return False
         error = {"code": "canaryCheckUnpass", "values": {"connection": ", ".join(names), "user": run.user}}
-        _end_run(connection, run, "stopped", error)
+        _end_run(connection, run, None, "stopped", error)
         move(
             connection,
             [run.cloud_pc_id],
@@ -156,17 +132,15 @@ def wait_for_connection(database: Database, run: RunFacts, names: Sequence[str])
     return True
 
 
-def _end_run(connection: Connection, run: RunFacts, state: str, error: Mapping[str, Any] | None) -> None:
-    values = {
-        "run": run.run_id,
-        "lease": run.lease,
-        "state": state,
-        "error": json.dumps(_plain(error)) if error else None,
-    }
-    row = connection.execute(_END_RUN, values).one_or_none()
-    if row is None:
-        raise records.LeaseLost(run.run_id)
-    if row.wake_at is not None:
+def _end_run(
+    connection: Connection,
+    run: RunFacts,
+    ended: Ending | None,
+    state: str,
+    error: Mapping[str, Any] | None,
+    sign_in: SignIn | None = None,
+) -> None:
+    if records.end_run(connection, run, ended, state, error, sign_in):
         # Something asked for this run while it was in its last step: look at the user again.
         touch_users(connection, run.tenant_id, [run.user_id], {"actor": "deskwright", "activity": "a run ended"})
 

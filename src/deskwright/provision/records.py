@@ -75,6 +75,16 @@ class Ending:
 
 
 @dataclass(frozen=True)
+class SignIn:
+    """What A1 leaves for the administrator to pass on."""
+
+    portal: str
+    user_name: str
+    password: bytes | None
+    """The one-time password, encrypted; None where the user has one of their own."""
+
+
+@dataclass(frozen=True)
 class Beginning:
     """How the next one starts."""
 
@@ -123,7 +133,7 @@ _LOOK = statement(f"SELECT tenant_now(:tenant) AS now, {_GROUND}")
 # a tenant's).
 _ADVANCE_SQL = f"""
     WITH fence AS MATERIALIZED (
-      SELECT id, tenant_now(tenant_id) AS now FROM runs
+      SELECT id, tenant_now(tenant_id) AS now, wake_at FROM runs
        WHERE id = :run AND lease = :lease AND ended_at IS NULL FOR NO KEY UPDATE),
     ended AS (
       UPDATE steps s SET ended_at = f.now, outcome = e.outcome, code = e.code, message = e.message,
@@ -154,8 +164,21 @@ _ADVANCE_SQL = f"""
     """
 _ADVANCE = statement(_ADVANCE_SQL)
 _END_STEP = text(_ADVANCE_SQL)
+# A run's last step and the run itself, with the sign-in details where there are any.
+_END_RUN = text(
+    _ADVANCE_SQL.replace(
+        f"SELECT f.now, {_GROUND} FROM fence f",
+        """, run_ended AS (
+      UPDATE runs r SET state = :state, ended_at = f.now, error = CAST(:error AS jsonb) FROM fence f WHERE r.id = f.id),
+    presented AS (
+      INSERT INTO sign_in_details (cloud_pc_id, tenant_id, portal_address, user_name, one_time_password)
+      SELECT :cloud_pc, :tenant, :portal, :sign_in_name, :password FROM fence WHERE CAST(:portal AS text) IS NOT NULL
+      ON CONFLICT (cloud_pc_id) DO UPDATE SET portal_address = excluded.portal_address, user_name = excluded.user_name,
+             one_time_password = excluded.one_time_password, presented_at = NULL)
+    SELECT wake_at FROM fence""",
+    )
+)
 
-_FENCE = text("SELECT wake_at FROM runs WHERE id = :run AND lease = :lease AND ended_at IS NULL FOR NO KEY UPDATE")
 _PARK = text(
     "UPDATE runs SET wake_at = LEAST(:until, COALESCE(wake_at, :until)), wake_reason = :reason "
     "WHERE id = :run AND lease = :lease AND ended_at IS NULL"
@@ -216,18 +239,35 @@ def advance(
 
 
 def end_step(connection: Connection, run: RunFacts, ended: Ending) -> None:
-    """The same for a run's last step, inside the transaction that ends the run."""
+    """End a step inside the transaction that ends its attempt. Raises LeaseLost."""
     if connection.execute(_END_STEP, _advance_values(run, None, ended, None)).one_or_none() is None:
         raise LeaseLost(run.run_id)
 
 
-def fence(connection: Connection, run: RunFacts) -> datetime | None:
-    """Hold the run against everyone else until this transaction ends; returns its `wake_at`. Raises LeaseLost."""
-    row = connection.execute(_FENCE, {"run": run.run_id, "lease": run.lease}).one_or_none()
+def end_run(
+    connection: Connection,
+    run: RunFacts,
+    ended: Ending | None,
+    state: str,
+    error: Mapping[str, Any] | None = None,
+    sign_in: SignIn | None = None,
+) -> bool:
+    """End the run, and its last step where one is running, in the caller's transaction. Raises LeaseLost.
+
+    Returns whether something asked for this run meanwhile (its `wake_at`): the user is then to be looked at again.
+    """
+    values = {
+        **_advance_values(run, None, ended, None),
+        "state": state,
+        "error": json.dumps(error, default=str) if error else None,
+        "portal": sign_in.portal if sign_in else None,
+        "sign_in_name": sign_in.user_name if sign_in else None,
+        "password": sign_in.password if sign_in else None,
+    }
+    row = connection.execute(_END_RUN, values).one_or_none()
     if row is None:
         raise LeaseLost(run.run_id)
-    wake_at: datetime | None = row.wake_at
-    return wake_at
+    return row.wake_at is not None
 
 
 def park(connection: Connection, run: RunFacts, until: datetime, reason: str) -> None:

@@ -391,6 +391,7 @@ runs = Table(
     _time("ended_at"),
     _json("error", None),  # {"code", "values"}
     UniqueConstraint("cloud_pc_id", "number"),
+    Index("ix_runs_without_deadline", "id", postgresql_where=text("state = 'active' AND wake_at IS NULL")),
     Index("uq_runs_active", "cloud_pc_id", unique=True, postgresql_where=text("state = 'active'")),
     Index(
         "ix_runs_wake",

@@ -420,6 +420,8 @@ CREATE TABLE runs (
 
 CREATE INDEX ix_runs_wake ON runs (tenant_id, wake_at) WHERE state = 'active' AND wake_at IS NOT NULL;
 
+CREATE INDEX ix_runs_without_deadline ON runs (id) WHERE state = 'active' AND wake_at IS NULL;
+
 CREATE UNIQUE INDEX uq_runs_active ON runs (cloud_pc_id) WHERE state = 'active';
 
 CREATE TABLE sign_in_details (
