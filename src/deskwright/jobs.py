@@ -19,6 +19,7 @@ from uuid import UUID
 from procrastinate import App, PsycopgConnector, RetryStrategy
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.schema import SchemaManager
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, text
 
 from deskwright.settings import Settings
@@ -26,6 +27,8 @@ from deskwright.settings import Settings
 log = logging.getLogger(__name__)
 
 QUEUE = "deskwright"
+NO_FROZEN_LOCKS = "-c idle_in_transaction_session_timeout=4000"
+"""A process frozen in the middle of a transaction would hold its locks, and its successors, until somebody wakes it."""
 Task = Callable[[UUID], None]
 """What a job does, for the object with this id. It must be safe to run again from the start."""
 
@@ -162,7 +165,8 @@ class Worker:
     async def _main(self, handle_signals: bool, tick: Callable[[], float] | None) -> None:
         self._loop = asyncio.get_running_loop()
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="job")
-        app = App(connector=PsycopgConnector(conninfo=self.url, min_size=2, max_size=4))
+        conninfo = make_conninfo(self.url, options=NO_FROZEN_LOCKS)
+        app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=2, max_size=4))
         for name, task in self.tasks.items():
             app.task(name=name, queue=QUEUE, retry=_RETRY)(_on(pool, task))
         async with app.open_async():

@@ -83,6 +83,8 @@ def change(
     with database.engine.connect() as connection:
         # Administrative changes of a tenant happen one after the other; reconcile and runs do not wait for them.
         connection.execute(text("SELECT id FROM tenants WHERE id = :id FOR NO KEY UPDATE"), {"id": tenant.id})
+        # A large document is thought about for longer than a worker's transactions may stand still.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '10min'"))
         before = connection.execute(text("SELECT COALESCE(max(number), 0) FROM touched_users")).scalar_one()
         opened = Change(connection, tenant, actor, before)
         yield opened

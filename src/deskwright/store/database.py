@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 
+from deskwright import jobs
 from deskwright.settings import Settings
 
 # A desk-side server: no JIT (it costs more than these short statements), more connections than a default.
@@ -42,7 +43,13 @@ class Database:
 
     def __post_init__(self) -> None:
         url = make_url(self.url).set(drivername="postgresql+psycopg")
-        self.engine = create_engine(url, pool_size=self.pool_size, max_overflow=self.pool_size, pool_timeout=60)
+        self.engine = create_engine(
+            url,
+            pool_size=self.pool_size,
+            max_overflow=self.pool_size,
+            pool_timeout=60,
+            connect_args={"options": jobs.NO_FROZEN_LOCKS},
+        )
         self.single = create_engine(
             url,
             pool_size=self.pool_size,
