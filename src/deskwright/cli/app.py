@@ -46,4 +46,8 @@ def main() -> None:
         # A terminal that cannot show a mark shows a question mark instead of a stack trace.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:
+        # Typer turns Ctrl-C inside a command into exit code 130; this is for the moments before and after.
+        sys.exit(130)

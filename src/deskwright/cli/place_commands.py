@@ -20,7 +20,6 @@ Connection = Annotated[str, typer.Argument(metavar="CONNECTION", help="Its displ
 Image = Annotated[str, typer.Argument(metavar="IMAGE", help="Its display name or id.")]
 Region = Annotated[str, typer.Option("--region", help="The site, by name or region.")]
 ProviderOption = Annotated[str | None, typer.Option(help="A kind, or JSON with a kind and its configuration.")]
-Text = Annotated[str | None, typer.Option()]
 
 SITE_COLUMNS = {"name": "site", "regionName": "region", "regionGroup": "region group", "compute": "compute"}
 CONNECTION_COLUMNS = {
@@ -219,15 +218,15 @@ def create_connection(
 @connection_app.command("set")
 def set_connection(
     connection: Connection,
-    display_name: Text = None,
+    display_name: Annotated[str | None, typer.Option(help="A new name.")] = None,
     region: Annotated[str | None, typer.Option(help="Another site, while nothing uses the connection.")] = None,
-    network: Text = None,
-    subnet: Text = None,
-    subscription: Text = None,
-    resource_group: Text = None,
-    domain: Text = None,
-    ou: Text = None,
-    username: Text = None,
+    network: Annotated[str | None, typer.Option(help="The network its Cloud PCs go into.")] = None,
+    subnet: Annotated[str | None, typer.Option(help="Their subnet, as CIDR.")] = None,
+    subscription: Annotated[str | None, typer.Option(help="The subscription or project of the network.")] = None,
+    resource_group: Annotated[str | None, typer.Option(help="The resource group of the network.")] = None,
+    domain: Annotated[str | None, typer.Option(help="The Active Directory domain to join.")] = None,
+    ou: Annotated[str | None, typer.Option(help="The organizational unit for the computer accounts.")] = None,
+    username: Annotated[str | None, typer.Option(help="The join account, as UPN.")] = None,
     tenant: TenantOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -34,7 +34,10 @@ Gallery = Annotated[str | None, typer.Option("--gallery-image", help="An image o
 Device = Annotated[str | None, typer.Option("--device-image", help="An image of the tenant's own.")]
 Template = Annotated[str | None, typer.Option("--naming-template", help=f"Device names; default {DEFAULT_TEMPLATE}.")]
 Locale = Annotated[str | None, typer.Option("--locale", help="Language and country; default en-US.")]
-SingleSignOn = Annotated[bool | None, typer.Option("--single-sign-on/--no-single-sign-on")]
+SingleSignOn = Annotated[
+    bool | None,
+    typer.Option("--single-sign-on/--no-single-sign-on", help="Sign in once, with the organisation's account."),
+]
 LocalAdmin = Annotated[
     bool | None, typer.Option("--local-admin/--no-local-admin", help="Where no user setting says otherwise.")
 ]
@@ -305,8 +308,10 @@ def set_user_setting(
     setting: Setting,
     display_name: Rename = None,
     local_admin: LocalAdmin = None,
-    reset: Annotated[bool | None, typer.Option("--reset/--no-reset")] = None,
-    restore: Annotated[bool | None, typer.Option("--restore/--no-restore")] = None,
+    reset: Annotated[bool | None, typer.Option("--reset/--no-reset", help="People may reset their Cloud PC.")] = None,
+    restore: Annotated[
+        bool | None, typer.Option("--restore/--no-restore", help="People may go back to a restore point.")
+    ] = None,
     every_hours: Annotated[int | None, typer.Option("--every-hours", help="4, 6, 12, 16 or 24.")] = None,
     tenant: TenantOption = None,
     as_json: JsonOption = False,
