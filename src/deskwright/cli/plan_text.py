@@ -71,9 +71,9 @@ def _tree(plan: PlanResult) -> Tree:
         listed = [change for change in plan.changes if change["kind"] == section]
         for change in listed[:_SHOWN]:
             branch.add(_change(change))
-        total = sum(counts.values())
-        if section != "tenant" and (len(listed) > _SHOWN or total > len([c for c in listed if "list" not in c])):
-            branch.add(f"… {max(total, len(listed)) - min(_SHOWN, len(listed))} more", style="dim")
+        hidden = sum(counts.values()) - sum("list" not in change for change in listed[:_SHOWN])
+        if section != "tenant" and len(listed) > _SHOWN:
+            branch.add(f"… {hidden:,} more" if hidden > 0 else "… and what is in them", style="dim")
     return tree
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from deskwright.domain.rules import Refused
 
 LISTED = 500
-"""How many changes, verdicts and examples are listed; all are counted."""
+"""How many verdicts and examples are listed, and ten times how many changes of a kind; all are counted."""
 
 
 @dataclass

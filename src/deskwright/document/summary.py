@@ -24,14 +24,19 @@ _OBJECTS = text(
            ARRAY(SELECT k FROM jsonb_object_keys(after) k WHERE before IS NOT NULL
              AND before->k IS DISTINCT FROM after->k) AS fields,
            secret IS NOT NULL AND before IS NOT NULL AS secret
-      FROM differences ORDER BY (kind = 'users'), kind, before IS NOT NULL AND after IS NULL, position LIMIT {LISTED}
+      FROM (SELECT *, row_number() OVER (PARTITION BY kind
+              ORDER BY before IS NOT NULL AND after IS NULL, position) AS nth FROM differences) numbered
+     WHERE nth <= {LISTED // 10} ORDER BY (kind = 'users'), kind, nth
     """
 )
 _LISTS = text(
     f"""
-    SELECT relation, owner_id, owner_name, added, count(*) AS number, (array_agg(target_id
-      ORDER BY position))[1:5] AS examples
-      FROM edges GROUP BY 1, 2, 3, 4 ORDER BY 1, min(position) LIMIT {LISTED}
+    SELECT * FROM (
+      SELECT relation, owner_id, owner_name, added, count(*) AS number,
+             (array_agg(target_id ORDER BY position))[1:5] AS examples,
+             row_number() OVER (PARTITION BY relation ORDER BY min(position)) AS nth
+        FROM edges GROUP BY 1, 2, 3, 4) numbered
+     WHERE nth <= {LISTED // 10} ORDER BY relation, nth
     """
 )
 _PLANS = text(
