@@ -48,6 +48,7 @@ class Database:
             pool_size=self.pool_size,
             max_overflow=self.pool_size,
             pool_timeout=60,
+            pool_use_lifo=True,  # those used last have the statements prepared
             connect_args={"options": jobs.NO_FROZEN_LOCKS},
         )
         self.single = create_engine(
@@ -55,6 +56,7 @@ class Database:
             pool_size=self.pool_size,
             max_overflow=self.pool_size,
             pool_timeout=60,
+            pool_use_lifo=True,
             isolation_level="AUTOCOMMIT",
             connect_args={"options": _GENERIC_PLANS},
         )
@@ -63,6 +65,7 @@ class Database:
             pool_size=self.pool_size,
             max_overflow=self.pool_size,
             pool_timeout=60,
+            pool_use_lifo=True,
             isolation_level="AUTOCOMMIT",
             connect_args={"options": f"-c synchronous_commit=off {_GENERIC_PLANS}"},
         )

@@ -35,7 +35,7 @@ def ask(engine: Engine, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
     pooled = engine.raw_connection()
     connection: Any = pooled.driver_connection
     try:
-        cursor = connection.cursor(row_factory=namedtuple_row).execute(sql, parameters)
+        cursor = connection.cursor(row_factory=namedtuple_row).execute(sql, parameters, prepare=True)
         return list(cursor.fetchall()) if cursor.description else []
     except OperationalError as error:
         if not connection.closed:
