@@ -218,16 +218,3 @@ def _on(pool: ThreadPoolExecutor, task: Task) -> Callable[..., Any]:
         await asyncio.get_running_loop().run_in_executor(pool, task, UUID(id))
 
     return run
-
-
-__all__ = [
-    "Worker",
-    "defer",
-    "oldest_seconds",
-    "schema",
-    "take_next",
-    "take_over",
-    "unattended",
-    "waiting",
-    "workers_alive",
-]

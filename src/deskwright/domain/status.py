@@ -55,11 +55,6 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 del S
 
 
-def may_become(now: Status, then: Status) -> bool:
-    """Whether a Cloud PC in status `now` may move to `then`."""
-    return then in TRANSITIONS[now]
-
-
 def sources_of(then: Status) -> list[Status]:
     """Every status from which a Cloud PC may move to `then`."""
     return [now for now, targets in TRANSITIONS.items() if then in targets]

@@ -107,7 +107,7 @@ def reprovision(
             ),
             {"policy": policy.policy_id, "name": policy.policy_name, "type": user_account_type, "id": row.id},
         )
-        _stop_repair(connection, row.id)
+        grace.stop_repairs(connection, [row.id])
         return _start(connection, tenant, row, "reprovision", actor, "reprovision")
 
 
@@ -249,16 +249,6 @@ def _start(
     delay = TenantSettings(**row.settings).cleanUpDelayInHours * 3600
     schedule_release(connection, [row.id], delay_seconds=delay, before_run=number)
     return {"id": str(row.id), "runId": str(runs[0]), "status": Status.PROVISIONING}
-
-
-def _stop_repair(connection: Connection, cloud_pc: UUID) -> None:
-    connection.execute(
-        text(
-            "UPDATE runs SET state = 'stopped', lease = lease + 1, wake_at = NULL, ended_at = tenant_now(tenant_id) "
-            "WHERE cloud_pc_id = :id AND state = 'active'"
-        ),
-        {"id": cloud_pc},
-    )
 
 
 def _must_be_enabled(row: Row[Any]) -> None:

@@ -16,7 +16,7 @@ from deskwright.providers.contract import NotYet, ProviderError, Providers
 from deskwright.providers.registry import providers_for
 from deskwright.provision import clean_up, ending, ledger, records
 from deskwright.provision.context import Done, Ground, RunFacts, StepContext, StepFailed, World
-from deskwright.provision.pipeline import PIPELINE, STEPS, Stage, Step
+from deskwright.provision.pipeline import PIPELINE, STEPS, Step
 from deskwright.provision.records import Beginning, Ending, LeaseLost, Outcome, StepRow, Watch
 from deskwright.provision.sites import NoHealthyConnection, choose_ground, load_site
 
@@ -81,7 +81,7 @@ def _open_attempt(world: World, run: RunFacts, rows: list[StepRow]) -> Attempt |
         attempt.so_far.update(row.made)
         if row.outcome is Outcome.WARNING:
             attempt.warnings.append(_warning(row.step, row.code or "internalServerError", row.message or ""))
-    attempt.todo = [step for step in steps_of(run) if step.id not in ended]
+    attempt.todo = [step for step in planned_steps(run) if step.id not in ended]
     return attempt
 
 
@@ -96,7 +96,7 @@ def _next_attempt(world: World, run: RunFacts, after: int) -> Attempt | None:
         except StepFailed as failed:
             return _refused_ground(world, run, after + 1, failed)
     so_far = dict(run.options.get("so_far", {}))
-    return Attempt(after + 1, ground, _providers(world, ground), so_far=so_far, todo=list(steps_of(run)))
+    return Attempt(after + 1, ground, _providers(world, ground), so_far=so_far, todo=list(planned_steps(run)))
 
 
 def _refused_ground(world: World, run: RunFacts, number: int, failed: StepFailed) -> Attempt | None:
@@ -234,7 +234,7 @@ def _look_at_ground(run: RunFacts, attempt: Attempt, watch: Watch) -> Trouble | 
     return None
 
 
-def steps_of(run: RunFacts) -> tuple[Step, ...]:
+def planned_steps(run: RunFacts) -> tuple[Step, ...]:
     """The pipeline, or for a repair the configure steps it was asked to do again."""
     return tuple(STEPS[s] for s in run.options["steps"]) if run.kind == "repair" else PIPELINE
 
@@ -244,7 +244,7 @@ def _providers(world: World, ground: Ground) -> Providers:
 
 
 def _beginning(world: World, run: RunFacts, attempt: Attempt, step: Step) -> Beginning:
-    first = step.id == steps_of(run)[0].id
+    first = step.id == planned_steps(run)[0].id
     made = {"ground": attempt.ground.as_json()} if first else {}
     # What a step makes depends on the ground and the policy only, not on the time.
     ctx = _context(world, run, attempt, step, _NO_TIME, Watch(_NO_TIME, True, True, True, True, None))
@@ -296,6 +296,3 @@ def _ended(ctx: StepContext, outcome: Outcome, trouble: Trouble) -> Ending:
 
 def _warning(step: str, code: str, message: str) -> dict[str, Any]:
     return {"step": step, "code": code, "message": message}
-
-
-__all__ = ["PROVISION", "Notice", "Stage", "carry", "steps_of"]

@@ -1,6 +1,6 @@
 """The end of grace: by its deadline, or because an administrator says so (E8)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -38,17 +38,17 @@ def deprovision(
     """Remove Cloud PCs whose grace is over: machine and disk now, the rest after the delay. Returns those that were."""
     moved = move(connection, cloud_pcs, Status.DEPROVISIONING, actor=actor, why=why, grace_ends_at=None)
     if moved:
-        _stop_repairs(connection, moved)
+        stop_repairs(connection, moved)
         schedule_release(connection, sorted(moved), delay_seconds=settings.cleanUpDelayInHours * 3600)
     return moved
 
 
-def _stop_repairs(connection: Connection, cloud_pcs: set[UUID]) -> None:
+def stop_repairs(connection: Connection, cloud_pcs: Iterable[UUID]) -> None:
     """A repair under way has nothing left to repair; its lease ends with it."""
     connection.execute(
         text(
             "UPDATE runs SET state = 'stopped', lease = lease + 1, ended_at = tenant_now(tenant_id), wake_at = NULL "
             "WHERE cloud_pc_id = ANY(:ids) AND state = 'active'"
         ),
-        {"ids": sorted(cloud_pcs)},
+        {"ids": list(cloud_pcs)},
     )

@@ -119,6 +119,3 @@ def connection_is_healthy(connection: Connection, tenant: UUID, network_connecti
     """Let those start that waited for it (V3)."""
     plans = set(connection.execute(_RELEASE_CONNECTION, {"connection": network_connection}).scalars())
     start_waiting(connection, tenant, plans)
-
-
-__all__ = ["connection_is_healthy", "defer_runs", "fill", "start_runs", "start_waiting"]
