@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
+DEV_SETUP := $(VENV)/.set-up-to-develop
+PIN := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 # Two test processes share the two cores of a small machine; more of them help where there are more.
 JOBS ?= auto
 
@@ -12,7 +14,7 @@ JOBS ?= auto
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1mmake %-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(SETUP)  ## Make .venv with everything in it (the other targets do this when needed)
+setup: $(DEV_SETUP)  ## Make .venv with everything in it (the other targets do this when needed)
 
 # Debian splits the venv module off: install it where we may, say so where we may not.
 $(SETUP): requirements.lock pyproject.toml Makefile
@@ -28,35 +30,41 @@ $(SETUP): requirements.lock pyproject.toml Makefile
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
+# What tests and checks need on top; the official Graph SDKs are most of it.
+$(DEV_SETUP): $(SETUP) requirements-dev.lock
+	@echo "Adding what tests need (one to two minutes, once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
 demo: $(SETUP)  ## The main job, visibly: a sample company gets its Cloud PCs (KEEP=1 leaves it running)
 	@$(BIN)/deskwright demo $(if $(KEEP),--keep)
 
-test: $(SETUP)  ## The tests
+test: $(DEV_SETUP)  ## The tests
 	@$(BIN)/pytest -q -n $(JOBS)
 
-check: $(SETUP)  ## Types, lint, import directions, generated pages
+check: $(DEV_SETUP)  ## Types, lint, import directions, generated pages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m deskwright.reference --check docs/reference
 
-format: $(SETUP)  ## Format the code, mend what the linter can
+format: $(DEV_SETUP)  ## Format the code, mend what the linter can
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-docs: $(SETUP)  ## Generate the reference pages from the code
+docs: $(DEV_SETUP)  ## Generate the reference pages from the code
 	@$(BIN)/python -m deskwright.reference docs/reference
 
-picture: $(SETUP)  ## The picture of the README, from a real demo run
+picture: $(DEV_SETUP)  ## The picture of the README, from a real demo run
 	@$(BIN)/python docs/pictures/make.py
 
-bench: $(SETUP)  ## Speed and memory, as ratios in one run
+bench: $(DEV_SETUP)  ## Speed and memory, as ratios in one run
 	@$(BIN)/python -m bench
 
-lock: $(SETUP)  ## Pin the dependencies anew
-	@$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-emit-index-url \
-	  --group dev pyproject.toml --output-file requirements.lock
+lock: $(DEV_SETUP)  ## Pin the dependencies anew
+	@$(PIN) --upgrade pyproject.toml --group build --output-file requirements.lock
+	@$(PIN) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## Remove what was made here
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .hypothesis

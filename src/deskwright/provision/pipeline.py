@@ -48,6 +48,11 @@ class Step:
         """Whether a failure leaves a warning instead of failing the attempt."""
         return self.stage is Stage.CONFIGURE
 
+    @property
+    def guarded(self) -> bool:
+        """Whether the ground is looked at before it (V3): core steps, and the handing over."""
+        return self.stage is not Stage.CONFIGURE
+
 
 def nothing(_: StepContext) -> tuple[Kind, ...]:
     return ()

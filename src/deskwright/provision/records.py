@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from deskwright.domain.plans import Size
 from deskwright.provision.context import RunFacts
 from deskwright.settings import TenantSettings
 from deskwright.store.database import Database
-from deskwright.store.statements import ask, ask_one, statement
+from deskwright.store.statements import Row, ask, ask_one, statement
 
 OUTPUT_LIMIT = 4000
 
@@ -48,15 +49,23 @@ class StepRow:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """The ground a run stands on, as it is now (V3)."""
+class Standing:
+    """What a run stands on, as it is now (V3)."""
 
-    now: datetime
     user: bool
     licence: bool
     policy_exists: bool
     policy_reaches: bool
     connection_health: str | None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a look at the tenant tells before a step."""
+
+    now: datetime
+    standing: Standing | None
+    """None before a step that does not ask (Step.guarded)."""
 
 
 @dataclass(frozen=True)
@@ -131,53 +140,59 @@ _LOOK = statement(f"SELECT tenant_now(:tenant) AS now, {_GROUND}")
 # The conditions are written so that only the right index can serve them: the plan may be made while the tables
 # are empty. So `ended_at IS NULL` and not `state = 'active'` (the index of active runs), and keys by ANY (not all of
 # a tenant's).
-_ADVANCE_SQL = f"""
-    WITH fence AS MATERIALIZED (
+_FENCE = """
+    fence AS MATERIALIZED (
       SELECT id, tenant_now(tenant_id) AS now, wake_at FROM runs
-       WHERE id = :run AND lease = :lease AND ended_at IS NULL FOR NO KEY UPDATE),
+       WHERE id = :run AND lease = :lease AND ended_at IS NULL FOR NO KEY UPDATE)"""
+_ENDED = """
     ended AS (
       UPDATE steps s SET ended_at = f.now, outcome = e.outcome, code = e.code, message = e.message,
              output = e.output, made = s.made || e.made
         FROM fence f, jsonb_to_record(CAST(:ended AS jsonb)) AS e (attempt smallint, step text, outcome text, code text,
              message text, output text, made jsonb)
-       WHERE s.run_id = f.id AND s.attempt = e.attempt AND s.step = e.step AND s.ended_at IS NULL),
+       WHERE s.run_id = f.id AND s.attempt = e.attempt AND s.step = e.step AND s.ended_at IS NULL)"""
+_CONFIRMED = """
     confirmed AS (
-      UPDATE ledger l SET state = m.state, external_id = m.external_id, details = COALESCE(m.details, '{{}}'),
+      UPDATE ledger l SET state = m.state, external_id = m.external_id, details = COALESCE(m.details, '{}'),
              created_at = f.now, released_at = CASE WHEN m.state = 'released' THEN f.now END
         FROM fence f, jsonb_to_recordset(CAST(:confirmed AS jsonb)) AS m (key text, state text, external_id text,
              details jsonb)
-       WHERE l.tenant_id = :tenant AND l.key = ANY(CAST(:keys AS text[])) AND l.key = m.key AND l.state = 'intended'),
+       WHERE l.tenant_id = :tenant AND l.key = ANY(CAST(:keys AS text[])) AND l.key = m.key AND l.state = 'intended')"""
+_BEGUN = """
     begun AS (
       INSERT INTO steps (run_id, tenant_id, attempt, step, stage, started_at, made)
       SELECT f.id, :tenant, b.attempt, b.step, b.stage, f.now, b.made
         FROM fence f, jsonb_to_record(CAST(:begun AS jsonb)) AS b (attempt smallint, step text, stage text, made jsonb)
-       WHERE b.step IS NOT NULL
-      ON CONFLICT DO NOTHING),
+      ON CONFLICT DO NOTHING)"""
+_INTENDED = """
     intended AS (
       INSERT INTO ledger (tenant_id, cloud_pc_id, run_number, attempt, step, kind, key, site_id, intended_at)
       SELECT :tenant, CASE WHEN i.shared THEN NULL ELSE CAST(:cloud_pc AS uuid) END, :number, i.attempt, i.step, i.kind,
              i.key, CAST(:site AS uuid), f.now
         FROM fence f, jsonb_to_recordset(CAST(:intended AS jsonb)) AS i (attempt smallint, step text, kind text,
              key text, shared boolean)
-      ON CONFLICT (tenant_id, key) DO NOTHING)
-    SELECT f.now, {_GROUND} FROM fence f
-    """
-_ADVANCE = statement(_ADVANCE_SQL)
-_END_STEP = text(_ADVANCE_SQL)
-# A run's last step and the run itself, with the sign-in details where there are any.
-_END_RUN = text(
-    _ADVANCE_SQL.replace(
-        f"SELECT f.now, {_GROUND} FROM fence f",
-        """, run_ended AS (
+      ON CONFLICT (tenant_id, key) DO NOTHING)"""
+# The run itself, with the sign-in details where there are any.
+_RUN_ENDED = """
+    run_ended AS (
       UPDATE runs r SET state = :state, ended_at = f.now, error = CAST(:error AS jsonb) FROM fence f WHERE r.id = f.id),
     presented AS (
       INSERT INTO sign_in_details (cloud_pc_id, tenant_id, portal_address, user_name, one_time_password)
       SELECT :cloud_pc, :tenant, :portal, :sign_in_name, :password FROM fence WHERE CAST(:portal AS text) IS NOT NULL
       ON CONFLICT (cloud_pc_id) DO UPDATE SET portal_address = excluded.portal_address, user_name = excluded.user_name,
-             one_time_password = excluded.one_time_password, presented_at = NULL)
-    SELECT wake_at FROM fence""",
-    )
-)
+             one_time_password = excluded.one_time_password, presented_at = NULL)"""
+
+
+@cache
+def _advance(ending: bool, confirming: bool, intending: bool, looking: bool) -> str:
+    """`advance`'s statement, with the parts it needs this time: what is left out costs nothing."""
+    wanted = ((True, _FENCE), (ending, _ENDED), (confirming, _CONFIRMED), (True, _BEGUN), (intending, _INTENDED))
+    parts = ",".join(part for want, part in wanted if want)
+    return statement(f"WITH {parts} SELECT f.now{f', {_GROUND}' if looking else ''} FROM fence f")
+
+
+_END_STEP = text(f"WITH {_FENCE}, {_ENDED}, {_CONFIRMED} SELECT now FROM fence")
+_END_RUN = text(f"WITH {_FENCE}, {_ENDED}, {_CONFIRMED}, {_RUN_ENDED} SELECT wake_at FROM fence")
 
 _PARK = text(
     "UPDATE runs SET wake_at = LEAST(:until, COALESCE(wake_at, :until)), wake_reason = :reason "
@@ -221,7 +236,7 @@ def steps_of(database: Database, run: UUID) -> list[StepRow]:
 def look(database: Database, run: RunFacts, connection_id: UUID | None) -> Watch:
     """The ground as it is now."""
     (row,) = ask(database.single, _LOOK, {**_subject(run, connection_id), "tenant": run.tenant_id})
-    return Watch(*row)
+    return _watch(row)
 
 
 def advance(
@@ -229,13 +244,25 @@ def advance(
     run: RunFacts,
     connection_id: UUID | None,
     ended: Ending | None,
-    begun: Beginning | None,
+    begun: Beginning,
+    *,
+    looking: bool = True,
 ) -> Watch:
-    """End one step and begin the next, in one commit. Raises LeaseLost, having written nothing."""
-    row = ask_one(database.single, _ADVANCE, _advance_values(run, connection_id, ended, begun))
+    """End one step and begin the next, in one commit, `looking` at the ground or not (it is a third of the cost).
+
+    Raises LeaseLost, having written nothing.
+    """
+    confirming = ended is not None and bool(ended.confirmed)
+    sql = _advance(ended is not None, confirming, bool(begun.intended), looking)
+    row = ask_one(database.single, sql, _advance_values(run, connection_id, ended, begun))
     if row is None:
         raise LeaseLost(run.run_id)
-    return Watch(*row)
+    return _watch(row)
+
+
+def _watch(row: Row) -> Watch:
+    now, *standing = row
+    return Watch(now, Standing(*standing) if standing else None)
 
 
 def end_step(connection: Connection, run: RunFacts, ended: Ending) -> None:

@@ -108,7 +108,6 @@ def _refused_ground(world: World, run: RunFacts, number: int, failed: StepFailed
 
 def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice) -> Attempt | None:
     """Carry on with an attempt. Returns the next one when this has failed and there is no pause between them."""
-    connection_id = attempt.ground.connection_id
     dropped = _dropped(attempt)
     if not attempt.todo:
         assert dropped is not None, "a run ends in the commit that ends its last step"
@@ -116,10 +115,10 @@ def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice
         return None
     step = attempt.todo[0]
     if attempt.running and attempt.running.step == step.id:
-        watch = records.look(world.database, run, connection_id)
+        watch = records.look(world.database, run, attempt.ground.connection_id)
         started_at = attempt.running.started_at
     else:
-        watch = records.advance(world.database, run, connection_id, dropped, _beginning(world, run, attempt, step))
+        watch = _advance(world, run, attempt, dropped, step)
         started_at = watch.now
     while True:
         ctx = _context(world, run, attempt, step, started_at, watch)
@@ -163,8 +162,14 @@ def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice
             notice("ended", step.id, attempt.number)
             return None
         step = attempt.todo[0]
-        watch = records.advance(world.database, run, connection_id, ended, _beginning(world, run, attempt, step))
+        watch = _advance(world, run, attempt, ended, step)
         started_at = watch.now
+
+
+def _advance(world: World, run: RunFacts, attempt: Attempt, ended: Ending | None, step: Step) -> Watch:
+    begun = _beginning(world, run, attempt, step)
+    connection_id = attempt.ground.connection_id
+    return records.advance(world.database, run, connection_id, ended, begun, looking=step.guarded)
 
 
 def _dropped(attempt: Attempt) -> Ending | None:
@@ -214,22 +219,23 @@ def _attempt_failed(
 
 def _look_at_ground(run: RunFacts, attempt: Attempt, watch: Watch) -> Trouble | None:
     """V3: what was there when the run began may be gone."""
-    if run.kind == "repair":
+    standing = watch.standing
+    if standing is None or run.kind == "repair":
         return None
     policy = {"policy": run.policy["display_name"]}
-    if not watch.user:
+    if not standing.user:
         return Trouble("userNotFound", _values(run, attempt, {"reason": "the user was deleted"}))
-    if not watch.licence:
+    if not standing.licence:
         return Trouble("licenseNotFound", _values(run, attempt, {}))
-    if not watch.policy_exists:
+    if not standing.policy_exists:
         return Trouble(
             "provisioningPolicyNotFound",
             _values(run, attempt, {**policy, "reason": "the policy was deleted"}),
         )
-    if not watch.policy_reaches:
+    if not standing.policy_reaches:
         reason = "the user left its groups, or it is no longer assigned to them"
         return Trouble("provisioningPolicyNotFound", _values(run, attempt, {**policy, "reason": reason}))
-    if watch.connection_health == "failed":
+    if standing.connection_health == "failed":
         return Trouble("canaryCheckUnpass", _values(run, attempt, {}))
     return None
 
@@ -247,7 +253,7 @@ def _beginning(world: World, run: RunFacts, attempt: Attempt, step: Step) -> Beg
     first = step.id == planned_steps(run)[0].id
     made = {"ground": attempt.ground.as_json()} if first else {}
     # What a step makes depends on the ground and the policy only, not on the time.
-    ctx = _context(world, run, attempt, step, _NO_TIME, Watch(_NO_TIME, True, True, True, True, None))
+    ctx = _context(world, run, attempt, step, _NO_TIME, Watch(_NO_TIME, None))
     intended = ledger.intended(ctx, step.makes(ctx))
     return Beginning(attempt.number, step.id, step.stage, attempt.ground.site_id, made, intended)
 

@@ -58,6 +58,7 @@ class Database:
             pool_timeout=60,
             pool_use_lifo=True,
             isolation_level="AUTOCOMMIT",
+            pool_reset_on_return=None,  # nothing is ever left open on them
             connect_args={"options": _GENERIC_PLANS},
         )
         self.world = create_engine(
@@ -67,6 +68,7 @@ class Database:
             pool_timeout=60,
             pool_use_lifo=True,
             isolation_level="AUTOCOMMIT",
+            pool_reset_on_return=None,  # nothing is ever left open on them
             connect_args={"options": f"-c synchronous_commit=off {_GENERIC_PLANS}"},
         )
 

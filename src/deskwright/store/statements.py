@@ -36,7 +36,7 @@ def ask(engine: Engine, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
     connection: Any = pooled.driver_connection
     try:
         cursor = connection.cursor(row_factory=namedtuple_row).execute(sql, parameters, prepare=True)
-        return list(cursor.fetchall()) if cursor.description else []
+        return list(cursor.fetchall()) if cursor.rownumber is not None else []
     except OperationalError as error:
         if not connection.closed:
             raise
