@@ -13,7 +13,11 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Any
 
-STEPS = ("C1", "C2", "C3", "C4", "C5", "C6", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "A0", "A1")
+STEPS = (
+    *("C1", "C2", "C3", "C4", "C5", "C6", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "A0", "A1"),
+    *("R1", "R2", "R3", "R4", "R5", "R6", "P8"),
+)
+"""Of the pipeline, then of the remote actions."""
 STAGES = ("core", "configure", "assign", "creation")
 
 

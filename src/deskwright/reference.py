@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -17,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from deskwright import errors
+from deskwright.api import pages as api_pages
 from deskwright.checks.table import CHECKS
 from deskwright.cli.app import app
 from deskwright.document.model_policies import DEFAULTS, MODELS, Assignment, Simulation
@@ -25,7 +27,11 @@ from deskwright.domain.images import GALLERY
 from deskwright.domain.regions import REGION_GROUPS
 from deskwright.domain.resources import RESOURCES, Kind
 from deskwright.domain.status import SETTLED, TRANSITIONS, USABLE, WITHOUT_SEAT, Status
+from deskwright.graph import coverage
+from deskwright.graph.contract import VERSIONS
+from deskwright.graph.coverage import Answer
 from deskwright.provision.pipeline import PIPELINE, Stage, Step
+from deskwright.provision.remote import ACTION_STEPS, ACTIONS
 from deskwright.reconcile.deadlines import DEADLINES
 from deskwright.settings import Settings, TenantSettings
 
@@ -223,6 +229,9 @@ def makes(step: Step) -> tuple[Kind, ...]:
     return tuple(kind for kind in RESOURCES if kind in found)
 
 
+PIPELINE_STAGES = tuple(dict.fromkeys(step.stage for step in PIPELINE))
+
+
 def stage_codes(stage: Stage) -> tuple[str, ...]:
     """The codes that every step of the stage may end with."""
     first, *others = (step.errors for step in PIPELINE if step.stage is stage)
@@ -283,7 +292,33 @@ def status_and_steps_page() -> str:
         "How each is undone, and with which codes it may fail:",
         _table(("step", "undo", "error codes"), ((s.id, s.undo, _codes(own_codes(s))) for s in PIPELINE)),
         "Codes that every step of a stage may end with besides:",
-        _table(("stage", "error codes"), ((stage, _codes(stage_codes(stage))) for stage in Stage)),
+        _table(("stage", "error codes"), ((stage, _codes(stage_codes(stage))) for stage in PIPELINE_STAGES)),
+        "## Remote actions",
+        "What can be asked of a Cloud PC that is there. Each is a run of its own, with one attempt: a failure leaves"
+        " the Cloud PC as it was. The steps with an R are theirs alone; P3, P6 and A0 are those of the pipeline.",
+        _table(
+            ("action", "in the API's results", "steps"),
+            (
+                (kind.words, _code(kind.action_name), ", ".join(f"{s.id} {s.title}" for s in steps) or "none: at once")
+                for kind, steps in ACTIONS.items()
+            ),
+        ),
+        _table(
+            ("step", "title", "makes", "deadline", "usual", "when overdue", "undo", "error codes"),
+            (
+                (
+                    s.id,
+                    s.title,
+                    ", ".join(makes(s)) or "nothing",
+                    _minutes(s.deadline),
+                    _minutes(s.usual),
+                    _code(s.overdue),
+                    s.undo,
+                    _codes(s.errors),
+                )
+                for s in ACTION_STEPS
+            ),
+        ),
         "## Resources",
         "What Deskwright makes in the outside world. Each has a row in the ledger before it is asked for.",
         _table(
@@ -445,6 +480,37 @@ def tenant_document_page() -> str:
     )
 
 
+def _openapi(name: str) -> str:
+    return api_pages.openapi_json(name).decode()
+
+
+_ANSWERS = {Answer.SERVED: "served", Answer.NOT_ALLOWED: "405", Answer.NOT_SERVED: "501"}
+
+
+def graph_api_page() -> str:
+    """Every call of the contract, and whether it is served."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for version in VERSIONS:
+        for operation, answer in coverage.answers(version):
+            found.setdefault((operation.path, operation.method), {})[version] = _ANSWERS[answer]
+    sets: dict[str, list[tuple[str, ...]]] = {}
+    for (path, method), told in sorted(found.items(), key=lambda item: (item[0][0].lower(), item[0][1])):
+        cells = (_code(f"{method} {path}"), *(told.get(version, "") for version in VERSIONS))
+        sets.setdefault(coverage.set_of(path), []).append(cells)
+    parts = [
+        "Every call that the published contract of Microsoft Graph's Cloud PC API has, and the directory's calls its"
+        " clients need. *served*: it works. *501*: it is answered with an error that names it, and nothing is changed."
+        " *405*: the set is read-only; only the generator of the SDKs knows the call. Empty: the version lacks it."
+        " Parameters, bodies and answers are in the OpenAPI documents beside this"
+        " ([v1.0](openapi/v1.0.json), [beta](openapi/beta.json), [/deskwright](openapi/deskwright.json)); a running"
+        " service shows them at `/deskwright/docs`.",
+        "\n".join(f"- {coverage.share(version)}" for version in VERSIONS),
+    ]
+    for name, rows in sorted(sets.items()):
+        parts += [f"## {name}", _table(("call", *VERSIONS), rows)]
+    return _page("The Graph API", *parts)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands_page,
     "errors.md": errors_page,
@@ -453,6 +519,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "images-and-regions.md": images_and_regions_page,
     "status-and-steps.md": status_and_steps_page,
     "tenant-document.md": tenant_document_page,
+    "graph-api.md": graph_api_page,
+    **{f"openapi/{name}.json": partial(_openapi, name) for name in api_pages.DOCUMENTS},
 }
 
 
@@ -472,11 +540,13 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     names = outdated(given.directory)
     if given.check:
+        for version in VERSIONS:
+            print(coverage.share(version))
         for name in names:
             print(f"{given.directory / name} is out of date: run `make docs`", file=sys.stderr)
         return 1 if names else 0
-    given.directory.mkdir(parents=True, exist_ok=True)
     for name in names:
+        (given.directory / name).parent.mkdir(parents=True, exist_ok=True)
         (given.directory / name).write_text(PAGES[name](), encoding="utf-8")
         print(f"wrote {given.directory / name}")
     return 0

@@ -1,5 +1,6 @@
 """The service: one process with an HTTP server and, unless told otherwise, a worker in a thread beside it."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -19,18 +20,32 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from deskwright import __version__, jobs
+from deskwright import __version__, authority, jobs
+from deskwright.api import routes as api
+from deskwright.identity import certificates
 from deskwright.provision.context import World
 from deskwright.store import migrations
 
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 8765
+DEFAULT_HTTPS_PORT = 8766
 SERVICE_FILE = "service.json"
 _RESTART_PAUSE_SECONDS = 1.0
+UVICORN: dict[str, Any] = {
+    "log_level": "warning",
+    "access_log": False,
+    "timeout_graceful_shutdown": 10,
+    "lifespan": "off",
+}
+"""How the HTTP server is configured."""
 _LINKS = {
     "health": "/healthz",
     "readiness": "/readyz",
+    "graph": ["/v1.0", "/beta"],
+    "deskwright": "/deskwright",
+    "documentation": "/deskwright/docs",
+    "openapi": ["/v1.0/openapi.json", "/beta/openapi.json", "/deskwright/openapi.json"],
 }
 
 
@@ -78,15 +93,23 @@ def application(world: World, worker_alive: Callable[[], bool] | None = None) ->
         return JSONResponse({"status": status, "checks": checks}, status_code=200 if found.ready else 503)
 
     # Functions that are not coroutines run on Starlette's threads: a slow database blocks nobody else.
-    return Starlette(routes=[Route("/", about), Route("/healthz", alive), Route("/readyz", ready)])
+    return Starlette(
+        routes=[
+            Route("/", about),
+            Route("/healthz", alive),
+            Route("/readyz", ready),
+            *api.routes(world),
+            *authority.routes(world),
+        ]
+    )
 
 
-def listen(host: str, port: int | None) -> socket.socket:
+def listen(host: str, port: int | None, default: int = DEFAULT_PORT) -> socket.socket:
     """A listening socket: on `port`, or without one on the default or, where that is taken, on any free port.
 
     Raises OSError where a port that was asked for is taken.
     """
-    for number in (DEFAULT_PORT, 0) if port is None else (port,):
+    for number in (default, 0) if port is None else (port,):
         listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -101,10 +124,10 @@ def listen(host: str, port: int | None) -> socket.socket:
     raise OSError(f"no free port on {host}")
 
 
-def address(listening: socket.socket) -> str:
+def address(listening: socket.socket, scheme: str = "http") -> str:
     host, port = listening.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{port}"
+    return f"{scheme}://{shown}:{port}"
 
 
 @dataclass
@@ -144,11 +167,12 @@ class WorkerThread:
 
 
 @contextlib.contextmanager
-def announced(data_dir: Path, url: str) -> Iterator[None]:
+def announced(data_dir: Path, url: str, https_url: str | None = None) -> Iterator[None]:
     """While this holds, `service.json` in the data directory says where the service is."""
     data_dir.mkdir(parents=True, exist_ok=True)
     path = data_dir / SERVICE_FILE
     about = {"url": url, "pid": os.getpid(), "version": __version__, "startedDateTime": datetime.now(UTC).isoformat()}
+    about |= {"httpsUrl": https_url} if https_url else {}
     fresh = path.with_suffix(f".{os.getpid()}")
     fresh.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     fresh.replace(path)
@@ -170,10 +194,57 @@ def running(data_dir: Path) -> dict[str, Any] | None:
     return about if not _is_zombie(int(about["pid"])) else None
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's, with another one that stops when it does: one process, http and https."""
+
+    beside: "_Beside | None" = None
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        super().handle_exit(sig, frame)
+        if self.beside is not None:
+            self.beside.should_exit, self.beside.force_exit = self.should_exit, self.force_exit
+
+    async def serve_both(self, listening: socket.socket, https: socket.socket | None) -> None:
+        if self.beside is None or https is None:
+            await self.serve([listening])
+            return
+        other = asyncio.create_task(self.beside.serve([https]))
+        try:
+            await self.serve([listening])
+        finally:
+            self.beside.should_exit = True
+            await other
+
+
+class _Beside(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the first one's."""
+        yield
+
+
+def _server(world: World, app: Starlette, https: bool) -> _Server:
+    server = _Server(uvicorn.Config(app, **UVICORN))
+    if https:
+        tls = certificates.of(world.settings.data_dir)
+        server.beside = _Beside(
+            uvicorn.Config(app, ssl_certfile=str(tls.server), ssl_keyfile=str(tls.server_key), **UVICORN)
+        )
+    return server
+
+
 def serve(
-    world: World, listening: socket.socket, *, with_worker: bool = True, started: Callable[[str], None] = lambda _: None
+    world: World,
+    listening: socket.socket,
+    *,
+    https: socket.socket | None = None,
+    with_worker: bool = True,
+    started: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is under way. `started` is told the address."""
+    """Serve until SIGTERM or SIGINT, then finish what is under way. `started` is told the address.
+
+    `https`: a second listening socket, served with the certificate of the data directory.
+    """
     url = address(listening)
     if "portal_address" not in world.settings.model_fields_set:
         # Sign-in details name the place where people really find the portal.
@@ -182,16 +253,16 @@ def serve(
         )
     worker = WorkerThread(world) if with_worker else None
     app = application(world, worker.alive if worker else None)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10, lifespan="off")
-    server = uvicorn.Server(config)
-    with announced(world.settings.data_dir, url):
+    server = _server(world, app, https is not None)
+    with announced(world.settings.data_dir, url, address(https, "https") if https else None):
         if worker:
             worker.start()
         started(url)
         try:
             # uvicorn raises the signal that stopped it once more when it has ended.
-            with contextlib.suppress(KeyboardInterrupt):
-                server.run(sockets=[listening])
+            loop = server.config.get_loop_factory()
+            with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=loop) as runner:
+                runner.run(server.serve_both(listening, https))
         finally:
             if worker:
                 worker.stop()

@@ -6,7 +6,7 @@ Every field's description is printed in docs/settings.md; a test compares the tw
 from pathlib import Path
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -46,6 +46,20 @@ class Settings(BaseSettings):
     )
     portal_address: str = Field(
         default="http://127.0.0.1:8765/portal", description="Address of the user portal in sign-in details."
+    )
+    public_address: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+$",
+        description="Where clients reach the service (https://...), when it is behind a proxy; "
+        "unset: the address each request names. Tokens name it as their issuer.",
+    )
+    url: str | None = Field(
+        default=None,
+        description="A service elsewhere (https://...): with the token, commands call its API instead of working on "
+        "this machine's installation.",
+    )
+    token: SecretStr | None = Field(
+        default=None, description="An access token for that service; it also says which tenant."
     )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
 

@@ -3,15 +3,18 @@
 import logging
 import time
 from collections.abc import Mapping
+from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
 
 from deskwright import jobs
+from deskwright.operations.bulk_actions import carry_out
 from deskwright.provision.clean_up import clean_up
 from deskwright.provision.context import World
 from deskwright.provision.ledger import CLEAN_UP, FILL_SEATS
 from deskwright.provision.run import PROVISION, carry
 from deskwright.reconcile import deadlines, seats
+from deskwright.reconcile.alerts import raise_alerts
 from deskwright.reconcile.entitlements import reconcile
 from deskwright.reconcile.grace import end_if_expired
 from deskwright.reconcile.health import check_connection
@@ -36,8 +39,15 @@ def tasks(world: World) -> Mapping[str, jobs.Task]:
         deadlines.END_GRACE: lambda cloud_pc: end_if_expired(world.database, cloud_pc),
         deadlines.CHECK_CONNECTION: lambda connection: check_connection(world, connection),
         deadlines.BUILD_IMAGE: lambda image: build_image(world.database, image),
-        deadlines.INVENTORY: lambda tenant: sweep_inventory(world, tenant),
+        deadlines.INVENTORY: lambda tenant: _look_around(world, tenant),
+        deadlines.BULK_ACTION: lambda bulk_action: carry_out(world, bulk_action),
     }
+
+
+def _look_around(world: World, tenant: UUID) -> None:
+    """What is done for a whole tenant about once an hour."""
+    sweep_inventory(world, tenant)
+    raise_alerts(world.database, tenant)
 
 
 class Worker:
@@ -77,7 +87,7 @@ class Worker:
         if now >= self._orphans_at:
             self._orphans_at = now + _ORPHANS_SECONDS
             if found := deadlines.sweep_orphans(database):
-                log.warning("%d runs or tenants had lost their job", found)
+                log.warning("%d runs, tenants or bulk actions had lost their job", found)
         deadlines.sweep(database)
         with database.single.connect() as connection:
             pause = deadlines.seconds_until_next(connection)

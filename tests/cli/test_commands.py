@@ -212,3 +212,29 @@ def test_doctor_says_when_the_database_cannot_be_reached(run: Run, monkeypatch: 
     found = {f["check"]: f for f in data(run("doctor", "--json", code=1))}
     assert found["Database"]["status"] == "fail"
     assert "DESKWRIGHT_DATABASE_URL" in found["Database"]["mend"]
+
+
+def test_remote_actions_say_what_has_begun(run: Run, company: Company) -> None:
+    company.basics("adele")
+    company.settle()
+    pc = company.pc("adele").device_name
+    for words, said in (
+        (("restart", pc), "being restarted"),
+        (("power-off", pc), "being powered off"),
+        (("power-on", pc), "being powered on"),
+        (("snapshot", "create", pc), "a snapshot is being taken"),
+        (("account-type", pc, "administrator"), "its account type is being changed"),
+        (("troubleshoot", pc), "being looked at"),
+        (("rename", pc, "Adele's desk"), "renamed"),
+    ):
+        assert said in run(*words).stdout
+        company.settle()
+    (taken,) = data(run("snapshot", "list", pc, "--json"))
+    assert taken["snapshotType"] == "manual"
+    assert data(run("restore", pc, taken["id"], "--json"))["status"] == "restoring"
+    company.settle()
+    assert "is the plan it has" in run("resize", pc, PLAN, code=1).stderr
+    told = run("show", pc).stdout
+    assert "snapshot, succeeded" in told
+    assert "restore, succeeded" in told
+    assert "Adele's desk" in told

@@ -27,6 +27,7 @@ def row(user: str = "adele", **more: Any) -> dict[str, Any]:
         "statusDetail": None,
         "warnings": [],
         "runKind": "provision",
+        "powerState": None,
         "stage": "core",
         "step": "C2",
         "stepTitle": "Create VM",

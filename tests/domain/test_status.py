@@ -6,6 +6,7 @@ import pytest
 
 from deskwright.domain.status import (
     SETTLED,
+    TAKEN_AWAY,
     TRANSITIONS,
     USABLE,
     WITHOUT_SEAT,
@@ -37,6 +38,8 @@ def test_statuses_are_spelled_as_the_api_spells_them() -> None:
         "provisioned",
         "provisionedWithWarnings",
         "failed",
+        "resizing",
+        "restoring",
         "inGracePeriod",
         "deprovisioning",
     }
@@ -83,6 +86,13 @@ def test_a_cloud_pc_in_grace_comes_back_untouched() -> None:
     """E8: to what it was, never by a new run."""
     assert {Status.PROVISIONED, Status.WARNINGS} <= TRANSITIONS[Status.IN_GRACE]
     assert Status.PROVISIONING not in TRANSITIONS[Status.IN_GRACE]
+
+
+def test_a_remote_action_gives_back_what_it_took() -> None:
+    """E8: never the way to grace or to the end; what was lost meanwhile is acted on from what it was."""
+    for status in TAKEN_AWAY:
+        assert set(sources_of(status)) == TRANSITIONS[status] == {Status.PROVISIONED, Status.WARNINGS}
+    assert not TAKEN_AWAY & (USABLE | SETTLED | WITHOUT_SEAT)
 
 
 def test_reprovision_and_retry_start_from_where_they_may() -> None:

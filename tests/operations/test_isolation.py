@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
@@ -15,28 +16,36 @@ from sqlalchemy import select, text
 from deskwright import operations
 from deskwright.domain.rules import NotFound, Refused
 from deskwright.operations import (
+    applications,
     assignments,
     audit,
     connections,
+    credentials,
     faults,
     groups,
     images,
     licenses,
+    organization,
     overview,
     policies,
+    roles,
     sites,
     tenants,
     user_settings,
     users,
 )
 from deskwright.operations.change import TenantRef
+from deskwright.operations.named import as_id
 from deskwright.store.database import Database
 from deskwright.store.secrets import Secrets
 from deskwright.store.tables import metadata
 from tests.operations.conftest import PLAN
 
 # Those of Cloud PCs themselves are proven beside their own tests.
-ELSEWHERE = {"change", "cloud_pcs", "estimate", "explanation", "listing", "timeline", "view"}
+ELSEWHERE = {
+    *("change", "cloud_pcs", "estimate", "explanation", "listing", "remote_action_results", "remote_actions"),
+    *("timeline", "view"),
+}
 MODULES = [
     name
     for _, name, _ in pkgutil.iter_modules(operations.__path__)
@@ -52,6 +61,7 @@ NAMES = {
     "image": "Finance",
     "setting": "Admins",
     "site": "site-a",
+    "app": "report",
 }
 
 
@@ -106,6 +116,10 @@ MAKE: dict[str, Call] = {
         *s.change, step="C4", code="joinDomainFailed", user=s["user"], policy=s["policy"]
     ),
     "licenses.assign": lambda s: licenses.assign(*s.change, s["plan"], users=[s["user"]], groups=[s["group"]]),
+    "applications.create": lambda s: applications.create(*s.change, display_name="report"),
+    "applications.add_secret": lambda s: applications.add_secret(*s.change, s["app"]),
+    "roles.assign": lambda s: roles.assign(*s.change, "reader", s["user"]),
+    "credentials.set_password": lambda s: credentials.set_password(*s.change, s["user"]),
 }
 # Name an object; in a tenant that has none of that name or id each of these must not find it.
 NAMING: dict[str, Call] = {
@@ -119,6 +133,7 @@ NAMING: dict[str, Call] = {
     "licenses.set_plan": lambda s: licenses.set_plan(*s.change, s["plan"], seats=3),
     "licenses.show_plan": lambda s: licenses.show_plan(*s.read, s["plan"]),
     "licenses.holders": lambda s: licenses.holders(*s.read, s["plan"]),
+    "licenses.exchange": lambda s: licenses.exchange(*s.change, remove=[s["plan"]], user=s["user"]),
     "licenses.remove": lambda s: licenses.remove(*s.change, s["plan"], users=[s["user"]], groups=[s["group"]]),
     "connections.set_": lambda s: connections.set_(*s.change, s["connection"], subnet="10.9.0.0/24"),
     "connections.set_password": lambda s: connections.set_password(*s.change, s["connection"], "y", secrets=s.secrets),
@@ -126,6 +141,9 @@ NAMING: dict[str, Call] = {
     "connections.show": lambda s: connections.show(*s.read, s["connection"]),
     "connections.free_addresses": lambda s: connections.free_addresses(*s.read, s["connection"]),
     "images.show": lambda s: images.show(*s.read, s["image"]),
+    "images.rename": lambda s: images.rename(*s.change, _image(s), "Finance"),
+    "images.upload_again": lambda s: images.upload_again(*s.change, _failed_image(s)),
+    "images.delete_everywhere": lambda s: _delete_and_make_again(s),
     "policies.set_": lambda s: policies.set_(*s.change, s["policy"], locale="de-DE"),
     "policies.show": lambda s: policies.show(*s.read, s["policy"]),
     "assignments.unassign": lambda s: assignments.unassign(*s.change, s["policy"], [s["group"]]),
@@ -133,11 +151,17 @@ NAMING: dict[str, Call] = {
     "assignments.set_assignments": lambda s: assignments.set_assignments(*s.change, s["policy"], []),
     "user_settings.set_": lambda s: user_settings.set_(*s.change, s["setting"], reset_enabled=True),
     "user_settings.set_assignments": lambda s: user_settings.set_assignments(*s.change, s["setting"], []),
+    "user_settings.assign": lambda s: user_settings.assign(*s.change, s["setting"], add=[s["group"]]),
     "user_settings.show": lambda s: user_settings.show(*s.read, s["setting"]),
     "user_settings.delete": lambda s: user_settings.delete(*s.change, s["setting"]),
     "policies.delete": lambda s: policies.delete(*s.change, s["policy"]),
     "images.delete": lambda s: images.delete(*s.change, s["image"]),
     "connections.delete": lambda s: connections.delete(*s.change, s["connection"]),
+    "applications.set_": lambda s: applications.set_(*s.change, s["app"], permissions=["CloudPC.Read.All"]),
+    "applications.show": lambda s: applications.show(*s.read, s["app"]),
+    "applications.remove_secret": lambda s: applications.remove_secret(*s.change, s["app"], _secret(s)),
+    "applications.delete_": lambda s: applications.delete_(*s.change, s["app"]),
+    "roles.unassign": lambda s: roles.unassign(*s.change, "reader", s["user"]),
     "groups.delete": lambda s: groups.delete(*s.change, s["group"]),
     "licenses.delete_plan": lambda s: licenses.delete_plan(*s.change, s["plan"]),
     "users.delete": lambda s: users.delete(*s.change, s["user"]),
@@ -159,13 +183,24 @@ LISTING: dict[str, Call] = {
     "user_settings.list_": lambda s: user_settings.list_(*s.read),
     "faults.list_": lambda s: faults.list_(*s.read),
     "faults.clear": lambda s: faults.clear(*s.change),
+    "applications.list_": lambda s: applications.list_(*s.read),
+    "roles.list_": lambda s: roles.list_(*s.read),
 }
 # About the tenant as a whole.
 WHOLE: dict[str, Call] = {
     "audit.list_": lambda s: audit.list_(*s.read),
     "audit.show": lambda s: audit.show(*s.read, audit.list_(*s.read)[0]["id"]),
+    "images.create_everywhere": lambda s: images.delete_everywhere(
+        *s.change,
+        images.create_everywhere(*s.change, display_name="New", version="1.0.0", source={"gallery": GALLERY}),
+    ),
+    "organization.get": lambda s: organization.get(*s.read),
+    "organization.set_": lambda s: organization.set_(*s.change, {"userAccountType": "administrator"}),
     "images.list_gallery": lambda s: images.list_gallery(*s.read),
     "overview.overview": lambda s: overview.overview(*s.read),
+    "credentials.issue_token": lambda s: credentials.issue_token(
+        *s.change, ["CloudPC.Read.All"], secrets=s.secrets, base="http://localhost"
+    ),
     "tenants.show": lambda s: tenants.show(*s.read),
     "tenants.get_settings": lambda s: tenants.get_settings(*s.read),
     "tenants.set_settings": lambda s: tenants.set_settings(*s.change, {"attempts": 2}),
@@ -176,6 +211,29 @@ WHOLE: dict[str, Call] = {
         *s.read, {"name": "x", "compute": {}, "directory": {}, "management": {}}
     ),
 }
+
+
+def _secret(scene: Scene) -> str:
+    """The application's secret, by its id: of the tenant that has one."""
+    app = applications.show(*scene.read, scene["app"])
+    return str(app["passwordCredentials"][0]["keyId"])
+
+
+def _image(scene: Scene) -> UUID:
+    """The image's id, which is its only copy's; a name is of the scene's own."""
+    return as_id(scene["image"]) or UUID(images.show(*scene.read, scene["image"])["id"])
+
+
+def _delete_and_make_again(scene: Scene) -> None:
+    images.delete_everywhere(*scene.change, _image(scene))
+    MAKE["images.create"](scene)
+
+
+def _failed_image(scene: Scene) -> UUID:
+    with scene.database.begin() as connection:
+        mine = {"tenant": scene.tenant.id}
+        connection.execute(text("UPDATE device_images SET status = 'failed' WHERE tenant_id = :tenant"), mine)
+    return _image(scene)
 
 
 def public() -> set[str]:
@@ -238,6 +296,7 @@ def ids(scene: Scene) -> dict[str, str]:
         "image": "device_images",
         "setting": "user_settings",
         "site": "sites",
+        "app": "app_registrations",
     }
     with scene.database.begin() as connection:
         return {
@@ -291,6 +350,7 @@ def test_nothing_is_made_of_another_tenants_objects(database: Database, secrets:
         lambda s: assignments.assign(*s.change, "Desktops", [foreign["group"]]),
         lambda s: assignments.set_assignments(*s.change, "Desktops", [foreign["group"]]),
         lambda s: user_settings.set_assignments(*s.change, "Admins", [foreign["group"]]),
+        lambda s: user_settings.assign(*s.change, "Admins", add=[foreign["group"]]),
         lambda s: policies.set_(*s.change, "Desktops", device_image=foreign["image"]),
         lambda s: policies.set_(
             *s.change, "Desktops", join_type="hybridAzureADJoin", connections=[foreign["connection"]]

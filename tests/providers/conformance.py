@@ -6,6 +6,7 @@ An implementation subclasses `Conformance` in a test module of its own and gives
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -118,6 +119,11 @@ def _managed(outside: Outside, **changes: Any) -> str:
     return outside.until_done(lambda: enrol(call, device, "CPC-ADELE-TEST1", ATTRIBUTES)).external_id
 
 
+def _snapshot(outside: Outside, **changes: Any) -> str:
+    vm, call = outside.vm(**changes), outside.call("R5", **changes)
+    return outside.until_done(lambda: outside.providers.compute.snapshot(call, vm)).external_id
+
+
 MAKING: dict[Kind, tuple[str, Callable[..., str]]] = {
     Kind.CAPACITY: ("C1", _capacity),
     Kind.VM: ("C2", _vm),
@@ -126,6 +132,7 @@ MAKING: dict[Kind, tuple[str, Callable[..., str]]] = {
     Kind.DEVICE: ("C4", _device),
     Kind.COMPUTER_ACCOUNT: ("C4", _account),
     Kind.MANAGED_DEVICE: ("C5", _managed),
+    Kind.SNAPSHOT: ("R5", _snapshot),
 }
 every_kind = pytest.mark.parametrize("kind", list(MAKING), ids=str)
 
@@ -240,12 +247,67 @@ class Conformance:
         for _ in range(2):
             outside.until_done(lambda: management.set_primary_user(outside.call("C6"), managed, "adele@contoso.com"))
 
+    def test_a_machine_is_told_once_and_may_be_asked_again(self, outside: Outside) -> None:
+        vm, compute = outside.vm(), outside.providers.compute
+        outside.until_done(lambda: compute.ensure_network(outside.call("C3")))
+        outside.nic(vm)
+        for _ in range(2):
+            outside.until_done(lambda: compute.restart(outside.call("R1"), vm))
+            outside.until_done(lambda: compute.power(outside.call("R3"), vm, False))
+        with pytest.raises(ProviderError) as failed:
+            outside.until_done(lambda: compute.try_sign_in_path(outside.call("A0"), vm))
+        assert failed.value.code == "endpointCheckFailed"
+        for _ in range(2):
+            outside.until_done(lambda: compute.power(outside.call("R2"), vm, True))
+        # A late repetition of what was done before turns nothing off again.
+        outside.until_done(lambda: compute.power(outside.call("R3"), vm, False))
+        assert outside.until_done(lambda: compute.try_sign_in_path(outside.call("A0", run=2), vm))
+
+    def test_a_machine_is_resized_within_the_room_there_is(self, outside: Outside) -> None:
+        compute = outside.providers.compute
+        outside.until_done(lambda: compute.allocate(outside.call("C1"), SIZE))
+        vm, larger = outside.vm(), Size(4, 16, 256)
+        for _ in range(2):
+            outside.until_done(lambda: compute.resize(outside.call("R4", run=2), vm, larger, "4vCPU/16GB/256GB"))
+        huge = Size(2**30, 16, 256)
+        with pytest.raises(ProviderError) as full:
+            outside.until_done(lambda: compute.resize(outside.call("R4", run=3), vm, huge, "too large"))
+        assert full.value.code == "capacityUnavailable"
+
+    def test_a_snapshot_is_restored_only_to_its_machine(self, outside: Outside) -> None:
+        vm, other, compute = outside.vm(), outside.vm(attempt=2), outside.providers.compute
+        taken = outside.until_done(lambda: compute.snapshot(outside.call("R5", run=2), vm)).external_id
+        for _ in range(2):
+            outside.until_done(lambda: compute.restore(outside.call("R6", run=3), vm, taken))
+        for wrong, snapshot in ((other, taken), (vm, str(uuid4()))):
+            with pytest.raises(ProviderError) as failed:
+                outside.until_done(partial(compute.restore, outside.call("R6", run=4), wrong, snapshot))
+            assert failed.value.code in CATALOGUE
+
+    def test_devices_are_described_anew(self, outside: Outside) -> None:
+        device = outside.device(outside.vm()).external_id
+        enrol = outside.providers.management.enrol
+        managed = outside.until_done(lambda: enrol(outside.call("C5"), device, "CPC-ADELE-TEST1", ATTRIBUTES))
+        directory, management = outside.providers.directory, outside.providers.management
+        for _ in range(2):
+            outside.until_done(lambda: directory.describe(outside.call("P8"), device, {"model": "another"}))
+            outside.until_done(
+                lambda: management.describe(outside.call("P8"), managed.external_id, {"model": "another"})
+            )
+
     def test_what_cannot_be_done_has_a_code_of_the_catalogue(self, outside: Outside) -> None:
         nothing, p = str(uuid4()), outside.providers
         asks: list[Callable[[], object]] = [
             lambda: p.compute.attach_nic(outside.call("C3"), nothing, Network()),
             lambda: p.compute.configure_guest(outside.call("P1"), nothing, (SetRegistry("A", "b", 1),)),
             lambda: p.compute.try_sign_in_path(outside.call("A0"), nothing),
+            lambda: p.compute.power(outside.call("R2"), nothing, True),
+            lambda: p.compute.restart(outside.call("R1"), nothing),
+            lambda: p.compute.resize(outside.call("R4"), nothing, SIZE, "none"),
+            lambda: p.compute.snapshot(outside.call("R5"), nothing),
+            lambda: p.compute.restore(outside.call("R6"), nothing, nothing),
+            lambda: p.directory.describe(outside.call("P8"), nothing, ATTRIBUTES),
+            lambda: p.management.describe(outside.call("P8"), nothing, ATTRIBUTES),
             lambda: p.directory.join_entra(outside.call("C4"), "CPC-NONE", nothing, ATTRIBUTES),
             lambda: p.directory.join_domain(outside.call("C4"), "CPC-NONE", nothing, DOMAIN),
             lambda: p.management.enrol(outside.call("C5"), nothing, "CPC-NONE", ATTRIBUTES),

@@ -24,6 +24,7 @@ from deskwright.providers.simulator import (
     directory,
     guest,
     health,
+    machine,
     making,
     management,
     world,
@@ -418,6 +419,19 @@ def operation(outside: Outside, step: str, **changes: Any) -> Any:
             return p.management.enrol(call, device, "CPC-A", ATTRIBUTES)
         managed = p.management.enrol(outside.call("C5", **nobody), device, "CPC-A", ATTRIBUTES)
         return p.management.set_primary_user(call, managed.external_id, "adele@contoso.com")
+    match step:
+        case "R1":
+            return p.compute.restart(call, vm)
+        case "R2" | "R3":
+            return p.compute.power(call, vm, step == "R2")
+        case "R4":
+            return p.compute.resize(call, vm, SIZE, ATTRIBUTES["model"])
+        case "R5":
+            return p.compute.snapshot(call, vm)
+        case "R6":
+            return p.compute.restore(call, vm, p.compute.snapshot(outside.call("R5", **nobody), vm).external_id)
+        case "P8":
+            return p.directory.describe(call, outside.device(vm, **nobody).external_id, ATTRIBUTES)
     if step == "A0":
         outside.nic(vm, **nobody)
         return p.compute.try_sign_in_path(call, vm)
@@ -553,7 +567,7 @@ def test_a_fault_of_the_clean_up(database: Database, tenant: Tenant, outside: Ou
 
 
 def test_no_statement_is_too_long_to_be_remembered() -> None:
-    modules = (faulting, making, compute, directory, management, health)
+    modules = (faulting, making, machine, compute, directory, management, health)
     longest = max(len(value) for m in modules for value in vars(m).values() if isinstance(value, str))
     assert 2000 < longest <= statements.LONGEST
 

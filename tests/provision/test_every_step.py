@@ -1,9 +1,6 @@
 """Five tests over every row of the pipeline table: a new step is tested by being listed (SPEC section 9)."""
 
-import os
-import signal
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,13 +9,12 @@ from deskwright.domain.resources import Kind
 from deskwright.domain.status import Status
 from deskwright.errors import Effect, entry
 from deskwright.providers.registry import providers_for
-from deskwright.provision import pipeline
 from deskwright.provision import run as engine
 from deskwright.provision.context import Done, StepContext
 from deskwright.provision.pipeline import PIPELINE, Step
 from deskwright.provision.sites import load_site
-from deskwright.store.database import Database
 from tests.company import Company
+from tests.provision.killing import killed_at
 
 EVERY_STEP = pytest.mark.parametrize("step", PIPELINE, ids=lambda s: s.id)
 BOTH_JOINS = pytest.mark.parametrize("hybrid", [False, True], ids=["entra", "hybrid"])
@@ -151,34 +147,3 @@ def test_killed_at_any_instant_resumes(company: Company, step: Step, hybrid: boo
     assert company.leaks() == set()
     kinds = sorted(company.inventory().values())
     assert kinds == sorted(set(kinds)), "nothing doubled"
-
-
-def killed_at(company: Company, run: UUID, step: str, moment: str) -> None:
-    """Carry the run in a process of its own until that instant of that step, where kill -9 ends it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            world = replace(company.world, database=Database(company.world.database.url, pool_size=2))
-
-            def die() -> None:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-            def notice(when: str, where: str, _: int) -> None:
-                if (when, where) == (moment, step):
-                    die()
-
-            if moment == "inside":
-                doing = pipeline.STEPS[step].do
-
-                def do(ctx: StepContext) -> Any:
-                    doing(ctx)  # the outside world has done it, and nobody has heard of it
-                    die()
-
-                dying = tuple(replace(s, do=do) if s.id == step else s for s in PIPELINE)
-                pytest.MonkeyPatch().setattr(engine, "PIPELINE", dying)  # ends with this process
-            engine.carry(world, run, notice)
-        finally:
-            os._exit(3)
-    _, how = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(how), f"ended by itself with {os.WEXITSTATUS(how)}"
-    assert os.WTERMSIG(how) == signal.SIGKILL

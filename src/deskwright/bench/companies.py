@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from deskwright.operations.change import TenantRef
+from deskwright.provision.pipeline import PIPELINE
 from deskwright.store.database import Database
 
 EVERYONE, NEWCOMER = "Everyone", "newcomer"
@@ -98,6 +99,24 @@ _WAIT = """
       FROM runs r, (VALUES ('C1'), ('C2'), ('C3'), ('C4')) AS s (step)
      WHERE r.tenant_id = :tenant AND r.wake_at IS NOT NULL
 """
+# What a provisioning leaves behind, for those whom the API comes to first.
+_FURNISH = """
+    INSERT INTO steps (run_id, tenant_id, attempt, step, stage, started_at, ended_at, outcome, made)
+    SELECT r.id, :tenant, 1, s.step, 'core', now(), now(), 'succeeded', CAST(s.made AS jsonb)
+      FROM runs r JOIN (SELECT id FROM cloud_pcs WHERE tenant_id = :tenant AND status <> 'gone' ORDER BY id
+                         LIMIT :people) c ON c.id = r.cloud_pc_id,
+           unnest(CAST(:steps AS text[]), CAST(:made AS text[])) AS s (step, made);
+
+    INSERT INTO ledger (tenant_id, cloud_pc_id, run_number, attempt, step, kind, key, site_id, external_id, state,
+           intended_at, created_at)
+    SELECT :tenant, c.id, 1, 1, 'C4', k.kind, c.id || k.kind, c.site_id, gen_random_uuid(), 'created', now(), now()
+      FROM cloud_pcs c JOIN runs r ON r.cloud_pc_id = c.id, (VALUES ('device'), ('managedDevice')) AS k (kind)
+     WHERE c.tenant_id = :tenant AND EXISTS (SELECT 1 FROM steps s WHERE s.run_id = r.id);
+
+    UPDATE runs SET policy = to_jsonb(y) FROM policies y
+     WHERE y.tenant_id = :tenant AND runs.tenant_id = :tenant
+       AND EXISTS (SELECT 1 FROM steps s WHERE s.run_id = runs.id)
+"""
 
 
 @dataclass(frozen=True)
@@ -141,10 +160,17 @@ def add_waiting(company: Company, runs: int) -> None:
     _in_bulk(company, _WAIT, runs)
 
 
-def _in_bulk(company: Company, sql: str, people: int) -> None:
+def furnish(company: Company, cloud_pcs: int) -> None:
+    """Give so many Cloud PCs, those with the lowest ids, what their provisioning would have left: steps, devices."""
+    steps = [row.id for row in PIPELINE]
+    made = {"C5": '{"managedDeviceId": "0"}', "P3": '{"administrator": false}'}
+    _in_bulk(company, _FURNISH, cloud_pcs, steps=steps, made=[made.get(step, "{}") for step in steps])
+
+
+def _in_bulk(company: Company, sql: str, people: int, **values: Any) -> None:
     with company.database.begin() as connection:
         _run(connection, _IN_BULK)
-        _run(connection, sql, tenant=company.tenant.id, domain=company.tenant.name, people=people)
+        _run(connection, sql, tenant=company.tenant.id, domain=company.tenant.name, people=people, **values)
     with company.database.single.connect() as connection:
         connection.execute(text("VACUUM ANALYZE"))
 

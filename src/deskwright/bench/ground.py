@@ -97,7 +97,9 @@ def server() -> Iterator[Server]:
 
 
 @contextmanager
-def process(server: Server, database: Database, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+def process(
+    server: Server, database: Database, *arguments: str, module: str = "deskwright"
+) -> Iterator["subprocess.Popen[bytes]"]:
     """`deskwright ARGUMENTS` as people start it, on this database; stopped with SIGTERM at the end."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DESKWRIGHT_")}
     environment["DESKWRIGHT_DATABASE_URL"] = database.url
@@ -105,12 +107,14 @@ def process(server: Server, database: Database, *arguments: str) -> Iterator["su
     log = server.directory / "process.log"
     with log.open("ab") as output:
         started = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "deskwright", *arguments], env=environment, stdout=output, stderr=output
+            [sys.executable, "-m", module, *arguments], env=environment, stdout=output, stderr=output
         )
     try:
         yield started
         if started.poll() is not None:
-            raise RuntimeError(f"deskwright {arguments[0]} ended by itself: {log.read_text(errors='replace')[-2000:]}")
+            raise RuntimeError(
+                f"{' '.join((module, *arguments))} ended by itself: {log.read_text(errors='replace')[-2000:]}"
+            )
     finally:
         started.terminate()
         try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deskwright.bench import machine
+from deskwright.bench.api import api
 from deskwright.bench.ground import Server, server
 from deskwright.bench.memory import memory
 from deskwright.bench.provisioning import provisioning
@@ -56,6 +57,15 @@ PARTS: dict[str, Listed] = {
         "resident memory of the service",
         memory,
         {FULL: {"cloud_pcs": 100}, QUICK: {"cloud_pcs": 100}, SMALLEST: {"cloud_pcs": 2}},
+    ),
+    "api": Listed(
+        "how quickly the Graph API answers, beside the framework's empty answer",
+        api,
+        {
+            FULL: {"cloud_pcs": 100_000, "page": 100, "rounds": 5, "seconds": 20.0, "requests": 300},
+            QUICK: {"cloud_pcs": 10_000, "page": 100, "rounds": 3, "seconds": 5.0, "requests": 100},
+            SMALLEST: {"cloud_pcs": 20, "page": 5, "rounds": 1, "seconds": 0.1, "requests": 4},
+        },
     ),
 }
 

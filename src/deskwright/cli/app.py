@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from deskwright import __version__
-from deskwright.cli import bench_command, cloud_pc_commands, document_commands, objects, service_commands
+from deskwright.cli import (
+    bench_command,
+    cloud_pc_commands,
+    document_commands,
+    identity_commands,
+    objects,
+    remote_action_commands,
+    service_commands,
+)
 
 app = typer.Typer(
     name="deskwright",
@@ -35,8 +43,10 @@ def deskwright(
 for command in (document_commands.plan, document_commands.apply, document_commands.export):
     app.command(rich_help_panel="Tenant")(command)
 cloud_pc_commands.register(app)
+remote_action_commands.register(app)
 objects.register(app)
 service_commands.register(app)
+identity_commands.register(app)
 app.command(rich_help_panel="Operation")(bench_command.bench)
 
 

@@ -15,6 +15,7 @@ class PartName(StrEnum):
     RECONCILE = "reconcile"
     WAITING = "waiting"
     MEMORY = "memory"
+    API = "api"
 
 
 def bench(

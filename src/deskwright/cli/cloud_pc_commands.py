@@ -8,15 +8,16 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from deskwright import jobs
 from deskwright.cli import live
 from deskwright.cli.output import STATUS_MARKS, JsonOption, TenantOption, err, out, print_json, refusals, show
+from deskwright.cli.reach import Near, reach
 from deskwright.cli.session import Session, open_session
 from deskwright.cli.timeline_text import print_explanation, print_timeline
 from deskwright.domain.rules import Refused
-from deskwright.domain.status import USABLE, Status
-from deskwright.operations import cloud_pcs, view
+from deskwright.domain.status import Status
+from deskwright.operations import view
 from deskwright.operations.change import TenantRef
+from deskwright.operations.waiting import reached
 
 CloudPcArgument = Annotated[
     str, typer.Argument(metavar="CLOUDPC", help="Id, device name or, where unambiguous, the user's name (UPN).")
@@ -52,13 +53,12 @@ def status(
         _check_status(given)
     if watch and as_json:
         raise typer.BadParameter("--watch draws a picture; leave out one of it and --json")
-    with refusals(), open_session() as session:
-        ref = session.tenant(tenant)
-        if watch:
-            _watch(session, ref)
-            return
-        with session.database.engine.connect() as connection:
-            rows = view.cloud_pcs(connection, ref, statuses=only, user=user)
+    if watch:
+        with refusals(), open_session() as session:
+            _watch(session, session.tenant(tenant))
+        return
+    with reach(tenant) as there:
+        rows = there.cloud_pcs(only, user)
     if as_json:
         print_json(rows)
         return
@@ -75,10 +75,8 @@ def show_(cloud_pc: CloudPcArgument, tenant: TenantOption = None, as_json: JsonO
 
     Example: deskwright show adele@contoso.com
     """
-    with refusals(), open_session() as session:
-        ref = session.tenant(tenant)
-        with session.database.engine.connect() as connection:
-            told = view.timeline(connection, ref, cloud_pcs.find(connection, ref, cloud_pc))
+    with reach(tenant) as there:
+        told = there.timeline(cloud_pc)
     if as_json:
         print_json(told)
     else:
@@ -90,10 +88,8 @@ def explain(user: UserArgument, tenant: TenantOption = None, as_json: JsonOption
 
     Example: deskwright explain adele@contoso.com
     """
-    with refusals(), open_session() as session:
-        ref = session.tenant(tenant)
-        with session.database.engine.connect() as connection:
-            told = view.explain_user(connection, ref, user)
+    with reach(tenant) as there:
+        told = there.explain(user)
     if as_json:
         print_json(told)
     else:
@@ -105,7 +101,7 @@ def retry(cloud_pc: CloudPcArgument, tenant: TenantOption = None, as_json: JsonO
 
     Example: deskwright retry adele@contoso.com
     """
-    _act(cloud_pcs.retry, cloud_pc, tenant, as_json, "provisioning again")
+    _act("retry", cloud_pc, tenant, as_json, "provisioning again")
 
 
 def repair(
@@ -118,7 +114,7 @@ def repair(
 
     Example: deskwright repair CPC-adele-7K2QX --step P3
     """
-    _act(cloud_pcs.repair, cloud_pc, tenant, as_json, "being repaired", steps=step)
+    _act("repair", cloud_pc, tenant, as_json, "being repaired", steps=step)
 
 
 def reprovision(
@@ -133,7 +129,7 @@ def reprovision(
 
     Example: deskwright reprovision CPC-adele-7K2QX --user-account-type administrator
     """
-    _act(cloud_pcs.reprovision, cloud_pc, tenant, as_json, "being made anew", user_account_type=user_account_type)
+    _act("reprovision", cloud_pc, tenant, as_json, "being made anew", userAccountType=user_account_type)
 
 
 def end_grace(cloud_pc: CloudPcArgument, tenant: TenantOption = None, as_json: JsonOption = False) -> None:
@@ -141,7 +137,7 @@ def end_grace(cloud_pc: CloudPcArgument, tenant: TenantOption = None, as_json: J
 
     Example: deskwright end-grace CPC-adele-7K2QX
     """
-    _act(cloud_pcs.end_grace, cloud_pc, tenant, as_json, "being removed")
+    _act("endGracePeriod", cloud_pc, tenant, as_json, "being removed")
 
 
 def keep(
@@ -156,15 +152,15 @@ def keep(
 
     Example: deskwright keep CPC-adele-7K2QX --hours 336
     """
-    _act(cloud_pcs.keep, cloud_pc, tenant, as_json, "kept", hours=hours)
+    _act("keep", cloud_pc, tenant, as_json, "kept", hours=hours)
 
 
 def cancel(cloud_pc: CloudPcArgument, tenant: TenantOption = None, as_json: JsonOption = False) -> None:
-    """Stop what is under way. A provisioning ends as failed and can be retried; a repair just ends.
+    """Stop what is under way. A provisioning ends as failed and can be retried; any other action just ends.
 
     Example: deskwright cancel adele@contoso.com
     """
-    _act(cloud_pcs.cancel, cloud_pc, tenant, as_json, "cancelled")
+    _act("cancel", cloud_pc, tenant, as_json, "cancelled")
 
 
 def wait(
@@ -184,14 +180,11 @@ def wait(
     if wanted != "settled":
         _check_status(wanted)
     end = time.monotonic() + timeout
-    with refusals(), open_session() as session:
-        ref = session.tenant(tenant)
-        _user_must_exist(session, ref, user)
+    with reach(tenant) as there:
         while True:
-            with session.database.single.connect() as connection:
-                rows = view.cloud_pcs(connection, ref, user=user)
-                busy = view.changes_waiting(connection, ref, user)
-            over = _reached(rows, wanted, busy)
+            busy = bool(there.explain(user)["changesWaiting"])
+            rows = there.cloud_pcs(user=user)
+            over = reached(rows, wanted, busy)
             if over is None and time.monotonic() < end:
                 time.sleep(_POLL_SECONDS)
                 continue
@@ -301,56 +294,43 @@ def inventory(tenant: TenantOption = None, as_json: JsonOption = False) -> None:
                 out.print(f"  {one}: {words}", highlight=False, soft_wrap=True)
 
 
-def _act(
-    act: Callable[..., Mapping[str, Any]], cloud_pc: str, tenant: str | None, as_json: bool, words: str, **options: Any
+def act(
+    do: Callable[..., Mapping[str, Any]], cloud_pc: str, tenant: str | None, as_json: bool, words: str, **options: Any
 ) -> None:
+    """Do an action of an administrator's, and say what has begun."""
     with refusals(), open_session() as session:
-        answer = act(session.world, session.tenant(tenant), session.actor, cloud_pc, **options)
-        if as_json:
-            print_json(answer)
-        else:
-            out.print(Text.assemble(f"{cloud_pc}: {words}  ", _marked(str(answer["status"]))), soft_wrap=True)
-        _say_if_nobody_works(session)
+        found = session.tenant(tenant)
+        _acted(do(session.world, found, session.actor, cloud_pc, **options), cloud_pc, as_json, words)
+        _say(Near(session, found).nobody_works())
 
 
-def _say_if_nobody_works(session: Session) -> None:
-    with session.database.single.connect() as connection:
-        alive = jobs.workers_alive(connection, session.settings.stalled_seconds)
-    if not alive:
+def _act(action: str, cloud_pc: str, tenant: str | None, as_json: bool, words: str, **options: Any) -> None:
+    """The same, of those that the API of `/deskwright` has too; `options` have its names."""
+    with reach(tenant) as there:
+        _acted(
+            there.act(action, cloud_pc, {k: v for k, v in options.items() if v is not None}), cloud_pc, as_json, words
+        )
+        _say(there.nobody_works())
+
+
+def _acted(answer: Mapping[str, Any], cloud_pc: str, as_json: bool, words: str) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        out.print(Text.assemble(f"{cloud_pc}: {words}  ", _marked(str(answer["status"]))), soft_wrap=True)
+
+
+def _say(nobody_works: bool) -> None:
+    if nobody_works:
         err.print("No worker is running: it goes on when one is. Start one with: deskwright serve", style="yellow")
 
 
 def _watch(session: Session, tenant: TenantRef) -> None:
-    _say_if_nobody_works(session)
+    _say(Near(session, tenant).nobody_works())
     try:
         live.follow(session.database, tenant, out, forever=True)
     except KeyboardInterrupt:
         return
-
-
-def _reached(rows: list[dict[str, Any]], wanted: str, busy: bool) -> bool | None:
-    """Whether all have it; None while that is open, False when it cannot come by itself."""
-    if busy:
-        return None
-    if not rows:
-        return True if wanted == Status.GONE else None
-    if wanted == "settled":
-        return True if all(_calm(row) for row in rows) else None
-    accepted = {wanted, Status.WARNINGS} if wanted == Status.PROVISIONED else {wanted}
-    if all(row["status"] in accepted for row in rows):
-        return True
-    stuck = wanted in USABLE and any(row["status"] == Status.FAILED for row in rows) and all(_calm(row) for row in rows)
-    return False if stuck else None
-
-
-def _calm(row: Mapping[str, Any]) -> bool:
-    moving = row["status"] in (Status.PROVISIONING, Status.DEPROVISIONING) or row["waitingFor"] == "start"
-    return not moving and row["runKind"] is None
-
-
-def _user_must_exist(session: Session, tenant: TenantRef, user: str) -> None:
-    with session.database.single.connect() as connection:
-        view.explain_user(connection, tenant, user)
 
 
 def _check_status(given: str) -> None:

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from deskwright.cli.in_tenant import LimitOption, done, everything, in_tenant, print_one
+from deskwright.cli.in_tenant import LimitOption, PasswordStdin, done, everything, in_tenant, print_one, read_password
 from deskwright.cli.output import ConfirmOption, JsonOption, TenantOption, show
-from deskwright.operations import groups, users
+from deskwright.operations import credentials, groups, users
 from deskwright.operations.groups import GROUP
 from deskwright.operations.users import USER
 
@@ -134,6 +134,35 @@ def restore_user(user: User, tenant: TenantOption = None, as_json: JsonOption = 
     with in_tenant(tenant) as here:
         item = users.restore(here.database, here.tenant, here.actor, user)
         done(item, f"Restored user {item['userPrincipalName']}.", as_json=as_json)
+
+
+@user_app.command("set-password")
+def set_user_password(
+    user: User,
+    generate: Annotated[
+        bool, typer.Option("--generate", help="Make a one-time password and print it, to be passed on.")
+    ] = False,
+    password_stdin: PasswordStdin = False,
+    must_change: Annotated[
+        bool | None,
+        typer.Option(
+            "--must-change/--keep", help="Whether it is for one sign-in only; unset: only a generated one is."
+        ),
+    ] = None,
+    tenant: TenantOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set the password a person signs in with; what was signed in with the old one is signed out.
+
+    Example: deskwright user set-password adele@contoso.com --generate
+    """
+    if generate and password_stdin:
+        raise typer.BadParameter("--generate makes the password: leave --password-stdin out")
+    password = None if generate else read_password(password_stdin)
+    with in_tenant(tenant) as here:
+        item = credentials.set_password(here.database, here.tenant, here.actor, user, password, must_change=must_change)
+        made = f" One-time password: {item['password']}" if generate else ""
+        done(item, f"Set the password of {item['userPrincipalName']}.{made}", as_json=as_json)
 
 
 @group_app.command("list")

@@ -1,19 +1,26 @@
 """plan, apply and export: the tenant as a document."""
 
+import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from deskwright.cli.output import ConfirmOption, JsonOption, TenantOption, err, out, print_json, refusals
 from deskwright.cli.plan_text import print_plan
+from deskwright.cli.reach import reach, remote
+from deskwright.cli.remote import Remote
 from deskwright.cli.session import Session, open_session
 from deskwright.domain.rules import Refused
+
+if TYPE_CHECKING:
+    from deskwright.document.result import PlanResult, SavedPlan
 
 FileOption = Annotated[
     str | None, typer.Option("--file", "-f", help="The tenant document (YAML or JSON); - reads standard input.")
@@ -28,6 +35,7 @@ _WORDS = {
     "deciding": "Deciding about people",
 }
 _ALIVE_SECONDS = 15.0
+_LOOK_SECONDS = 1.0
 
 
 def plan(
@@ -42,14 +50,17 @@ def plan(
 
     Example: deskwright plan -f contoso.yaml -o plan.json
     """
-    from deskwright.document import apply as documents
-    from deskwright.document.result import save
+    from deskwright.document.result import PlanResult, save
 
-    with _problems(as_json), open_session() as session:
+    with _problems(as_json):
         if output is not None and file == "-":
             raise Refused("--output", str(output), "needs a document in a file: standard input cannot be read again")
-        with _progress(as_json) as progress:
-            result = documents.plan(session.world, _document(file), session.actor, prune=prune, progress=progress)
+        document, elsewhere = _document(file), remote()
+        if elsewhere is None:
+            result = _plan(document, prune, as_json)
+        else:
+            told = elsewhere.send("/plan", document, os.environ, prune=prune)
+            result = PlanResult.from_json({**told, "path": document.name})
         if output is not None:
             save(result, output)
         if as_json:
@@ -78,29 +89,19 @@ def apply(
 
     Example: deskwright apply -f contoso.yaml --wait
     """
-    from deskwright.document import apply as documents
     from deskwright.document.result import SavedPlan
+    from deskwright.document.source import Document
 
     if (file is None) == (saved is None):
         raise typer.BadParameter("give one of --file and --plan")
-    with _problems(as_json), open_session() as session:
+    with _problems(as_json):
         expected = SavedPlan.read(saved) if saved else None
-        document = documents.Document.at(expected.path) if expected else _document(file)
-        with _progress(as_json) as progress:
-            result = documents.apply(
-                session.world,
-                document,
-                session.actor,
-                confirmed=confirm,
-                prune=prune,
-                expected=expected,
-                progress=progress,
-            )
-        if not as_json:
-            print_plan(out, result, applied=True)
-        settled = _wait(session, result.tenant, timeout, as_json) if wait else None
-        if as_json:
-            print_json({**result.as_json(), "settled": settled})
+        document = Document.at(expected.path) if expected else _document(file)
+        elsewhere, settled = remote(), None
+        if elsewhere is None:
+            settled = _apply_here(document, expected, confirm, prune, wait, timeout, as_json)
+        else:
+            settled = _apply_there(elsewhere, document, expected, confirm, prune, wait, timeout, as_json)
         if settled is False:
             err.print("Not everything has settled in time; deskwright status shows how far it is.")
             raise typer.Exit(1)
@@ -116,15 +117,84 @@ def export(
 
     Example: deskwright export --tenant contoso.com > contoso.yaml
     """
-    from deskwright.document.export import export as write
-
-    with refusals(), open_session() as session:
-        found = session.tenant(tenant)
+    with reach(tenant) as there:
         if output is None:
-            write(session.database, found, sys.stdout)
+            there.export(sys.stdout)
             return
         with output.open("w", encoding="utf-8") as target:
-            write(session.database, found, target)
+            there.export(target)
+
+
+def _plan(document: Any, prune: bool, as_json: bool) -> "PlanResult":
+    from deskwright.document import apply as documents
+
+    with open_session() as session, _progress(as_json) as progress:
+        return documents.plan(session.world, document, session.actor, prune=prune, progress=progress)
+
+
+def _apply_here(
+    document: Any,
+    expected: "SavedPlan | None",
+    confirm: bool,
+    prune: bool,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> bool | None:
+    """Apply, tell, and wait where asked to: whether all has settled."""
+    from deskwright.document import apply as documents
+
+    with open_session() as session:
+        with _progress(as_json) as progress:
+            result = documents.apply(
+                session.world,
+                document,
+                session.actor,
+                confirmed=confirm,
+                prune=prune,
+                expected=expected,
+                progress=progress,
+            )
+        if not as_json:
+            print_plan(out, result, applied=True)
+        settled = _wait(session, result.tenant, timeout, as_json) if wait else None
+    if as_json:
+        print_json({**result.as_json(), "settled": settled})
+    return settled
+
+
+def _apply_there(
+    elsewhere: Remote,
+    document: Any,
+    expected: "SavedPlan | None",
+    confirm: bool,
+    prune: bool,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> bool | None:
+    """The same, by the API of a service elsewhere."""
+    from deskwright.document.result import PlanResult
+
+    planned = {"revision": expected.revision, "sha256": expected.sha256} if expected else {}
+    prune = expected.prune if expected else prune
+    told = elsewhere.send("/apply", document, os.environ, confirmed=confirm, prune=prune, **planned)
+    result = PlanResult.from_json({**told, "path": document.name})
+    if not as_json:
+        print_plan(out, result, applied=True)
+    settled = _settled_there(elsewhere, timeout) if wait else None
+    if as_json:
+        print_json({**result.as_json(), "settled": settled})
+    return settled
+
+
+def _settled_there(elsewhere: Remote, timeout: float | None) -> bool:
+    end = None if timeout is None else time.monotonic() + timeout
+    while not (settled := bool(elsewhere.get("/tenant/settling")["settled"])):
+        if end is not None and time.monotonic() >= end:
+            break
+        time.sleep(_LOOK_SECONDS)
+    return settled
 
 
 def _document(file: str | None) -> Any:

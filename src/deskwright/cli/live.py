@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from deskwright.cli.output import STATUS_MARKS
-from deskwright.domain.status import USABLE, Status
+from deskwright.domain.runs import RunKind
+from deskwright.domain.status import TAKEN_AWAY, USABLE, Status
 from deskwright.operations import view
 from deskwright.operations.change import TenantRef
 from deskwright.provision.pipeline import PIPELINE
@@ -36,7 +37,15 @@ _CELLS = {
 _TODO = ("·", "dim")
 _LEGEND = "■ done  ▸ running  · to come  - not needed  ! warning  ✗ failed"
 # What people look for first stands first where not everything fits.
-_URGENCY = (Status.PROVISIONING, Status.DEPROVISIONING, Status.FAILED, Status.IN_GRACE, Status.PENDING)
+_URGENCY = (
+    Status.PROVISIONING,
+    Status.RESIZING,
+    Status.RESTORING,
+    Status.DEPROVISIONING,
+    Status.FAILED,
+    Status.IN_GRACE,
+    Status.PENDING,
+)
 LABELS: dict[str, str] = {
     Status.NOT_PROVISIONED: "not due",
     Status.PENDING: "waiting",
@@ -44,6 +53,8 @@ LABELS: dict[str, str] = {
     Status.PROVISIONED: "ready",
     Status.WARNINGS: "with warnings",
     Status.FAILED: "failed",
+    Status.RESIZING: "resizing",
+    Status.RESTORING: "restoring",
     Status.IN_GRACE: "in grace",
     Status.DEPROVISIONING: "being removed",
 }
@@ -75,7 +86,7 @@ class Picture:
     @property
     def progress(self) -> float:
         """What is done of all that can be done now: what waits for a seat or a policy is not counted."""
-        ended = sum(n for s, n in self.counts.items() if s in USABLE or s == Status.FAILED)
+        ended = sum(n for s, n in self.counts.items() if s in USABLE | TAKEN_AWAY or s == Status.FAILED)
         active = self.counts.get(Status.PROVISIONING, 0)
         soon = self.under_way and sum(r["waitingFor"] == "start" for r in self.rows)
         begun = sum(r["progress"] for r in self.rows if r["status"] == Status.PROVISIONING)
@@ -205,7 +216,7 @@ def strip(row: Row) -> Text:
     line = Text()
     stage = PIPELINE[0].stage
     warned = {w["step"] for w in row["warnings"]}
-    usable = row["status"] in USABLE
+    usable = row["status"] in USABLE | TAKEN_AWAY
     for step in PIPELINE:
         if step.stage is not stage:
             line.append("│", "dim")
@@ -235,6 +246,9 @@ def duration(seconds: float | None) -> str:
 
 def doing(row: Row) -> str:
     """What is going on with a Cloud PC, in a few words."""
+    if row["runKind"] and not RunKind(row["runKind"]).makes_machine:
+        words = RunKind(row["runKind"]).words
+        return f"{words}: {row['stepTitle']}" if row["stepTitle"] else words
     match row["status"]:
         case Status.PROVISIONING if row["wakeDateTime"] and not row["steps"]:
             return "pause, then try again"
@@ -245,7 +259,7 @@ def doing(row: Row) -> str:
         case Status.WARNINGS:
             return ", ".join(w["code"] for w in row["warnings"]) or "ready, with warnings"
         case Status.PROVISIONED:
-            return f"repair: {row['stepTitle']}" if row["runKind"] == "repair" else "ready"
+            return "powered off" if row["powerState"] == "poweredOff" else "ready"
         case Status.IN_GRACE:
             left = (row["gracePeriodEndDateTime"] - row["now"]).total_seconds()
             return f"in grace, {duration(left)} left"

@@ -2,7 +2,14 @@
 
 import typer
 
-from deskwright.cli import directory_commands, license_commands, place_commands, policy_commands, tenant_commands
+from deskwright.cli import (
+    directory_commands,
+    identity_commands,
+    license_commands,
+    place_commands,
+    policy_commands,
+    tenant_commands,
+)
 
 GROUPS: dict[str, typer.Typer] = {
     "tenant": tenant_commands.tenant_app,
@@ -15,6 +22,8 @@ GROUPS: dict[str, typer.Typer] = {
     "group": directory_commands.group_app,
     "license": license_commands.license_app,
     "service-plan": license_commands.plan_app,
+    "app": identity_commands.app_app,
+    "role": identity_commands.role_app,
     "fault": tenant_commands.fault_app,
     "clock": tenant_commands.clock_app,
     "audit": tenant_commands.audit_app,

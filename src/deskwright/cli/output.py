@@ -32,6 +32,8 @@ STATUS_MARKS: dict[str, tuple[str, str]] = {
     "provisioned": ("✓", "green"),
     "provisionedWithWarnings": ("!", "yellow"),
     "failed": ("✗", "red"),
+    "resizing": ("⇕", "cyan"),
+    "restoring": ("↶", "cyan"),
     "inGracePeriod": ("◔", "magenta"),
     "deprovisioning": ("⌫", "magenta"),
     "gone": ("·", "dim"),
@@ -89,6 +91,8 @@ def refusals() -> Any:
         raise typer.Exit(1) from stop
     except Refused as refused:
         err.print(f"[bold red]Refused:[/] {escape(str(refused))}", highlight=False, soft_wrap=True)
+        if refused.code == "confirmationRequired":
+            err.print("Run it again with --confirm if this is meant.")
         raise typer.Exit(1) from refused
 
 

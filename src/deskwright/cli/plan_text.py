@@ -27,6 +27,7 @@ _BECOMES: dict[str, str] = {
     Action.LEAVE_GRACE: "leave grace, untouched",
     Action.AIM: "wait, and will be made by another policy",
     Action.ENTER_GRACE: "ENTER GRACE: usable until it ends, then gone",
+    Action.GRACE_LATER: "ENTER GRACE when its remote action has ended: usable until that ends, then gone",
     Action.STOP: "ARE STOPPED while being provisioned, and cleaned up",
     Action.REMOVE: "never provisioned, no longer due: removed",
     Action.UNQUEUE: "are not due now",
@@ -104,7 +105,7 @@ def _cloud_pcs(console: Console, plan: PlanResult) -> None:
         if action in plan.actions:
             table.add_row(f"{plan.actions[action]:,}", said)
     console.print(table)
-    losing = {Action.ENTER_GRACE, Action.STOP, Action.REMOVE}
+    losing = {Action.ENTER_GRACE, Action.GRACE_LATER, Action.STOP, Action.REMOVE}
     for row in [v for v in plan.verdicts if v["action"] in losing][:_SHOWN]:
         lost = ", ".join(row["lost"])
         said = f"  {row['action']}: {row['userPrincipalName']} ({row['servicePlanName']}): lost {lost}"

@@ -33,7 +33,9 @@ Region = Annotated[str | None, typer.Option("--region", help="A region or site i
 Gallery = Annotated[str | None, typer.Option("--gallery-image", help="An image of the gallery.")]
 Device = Annotated[str | None, typer.Option("--device-image", help="An image of the tenant's own.")]
 Template = Annotated[str | None, typer.Option("--naming-template", help=f"Device names; default {DEFAULT_TEMPLATE}.")]
-Locale = Annotated[str | None, typer.Option("--locale", help="Language and country; default en-US.")]
+Locale = Annotated[
+    str | None, typer.Option("--locale", help="Language and country; default the organization's, en-US.")
+]
 SingleSignOn = Annotated[
     bool | None,
     typer.Option("--single-sign-on/--no-single-sign-on", help="Sign in once, with the organisation's account."),
@@ -128,7 +130,7 @@ def create_policy(
             gallery_image=gallery_image,
             device_image=device_image,
             naming_template=naming_template or DEFAULT_TEMPLATE,
-            locale=locale or "en-US",
+            locale=locale,
             single_sign_on=single_sign_on is not False,
             local_admin_enabled=bool(local_admin),
             groups=group or (),

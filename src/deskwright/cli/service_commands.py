@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from deskwright.cli.output import JsonOption, out, print_json, refusals
+from deskwright.cli.reach import remote
 from deskwright.cli.session import open_session
 from deskwright.domain.rules import Refused
+from deskwright.identity import certificates
 from deskwright.settings import Settings
 
 DataDirOption = Annotated[
@@ -39,6 +43,12 @@ def serve(
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="Without it 8765, or a free one where that is taken.")
     ] = None,
+    https_port: Annotated[
+        int | None,
+        typer.Option(
+            "--https-port", min=0, max=65535, help="Once `deskwright cert` has run; without it 8766, or a free one."
+        ),
+    ] = None,
     data_dir: DataDirOption = None,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Serve only; workers run elsewhere.")] = False,
 ) -> None:
@@ -51,17 +61,21 @@ def serve(
 
     with refusals(), open_session(pool_size=_pool_size()) as session:
         _log(session.settings)
-        try:
-            listening = service.listen(host, port)
-        except OSError as taken:
-            rule = f"cannot be listened on at {host}: {taken.strerror or taken}"
-            raise Refused("--port", port, rule, remedy="Leave it out for a free one") from taken
+        tls = certificates.of(session.settings.data_dir)
+        if https_port is not None and not tls.exist():
+            raise Refused("--https-port", https_port, "there is no certificate yet", remedy="deskwright cert makes one")
+        listening = _listen(host, port, "--port", service.DEFAULT_PORT)
+        https = _listen(host, https_port, "--https-port", service.DEFAULT_HTTPS_PORT) if tls.exist() else None
 
         def started(url: str) -> None:
-            out.print(f"Deskwright is listening on {url}", highlight=False, soft_wrap=True)
+            also = f" and {service.address(https, 'https')}" if https else ""
+            out.print(f"Deskwright is listening on {url}{also}", highlight=False, soft_wrap=True)
+            if https and tls.ends_at() < datetime.now(UTC) + timedelta(days=14):
+                said = f"The certificate ends on {tls.ends_at():%Y-%m-%d}. deskwright cert renews it."
+                out.print(said, style="yellow", soft_wrap=True)
             out.print(f"Data in {session.settings.data_dir.resolve()}. Stop with Ctrl-C.", style="dim", soft_wrap=True)
 
-        service.serve(session.world, listening, with_worker=not no_worker, started=started)
+        service.serve(session.world, listening, https=https, with_worker=not no_worker, started=started)
         out.print("Stopped.", style="dim")
 
 
@@ -151,6 +165,11 @@ def doctor(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     _use(data_dir)
     from deskwright.operations.doctor import Finding, examine, examine_host
 
+    elsewhere = remote()
+    if elsewhere is not None:
+        with refusals():
+            _print_findings(elsewhere.get("/doctor")["value"], as_json)
+        return
     findings = list(examine_host())
     try:
         with open_session() as session:
@@ -162,25 +181,28 @@ def doctor(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
             else "Look at the data directory"
         )
         findings.append(Finding("Database", "fail", f"cannot be opened: {str(failure).splitlines()[0]}", mend))
-    failed = any(f.mark == "fail" for f in findings)
+    _print_findings([f.as_json() for f in findings], as_json)
+
+
+def _print_findings(findings: list[dict[str, Any]], as_json: bool) -> None:
+    marks = [f["status"] for f in findings]
     if as_json:
-        print_json([f.as_json() for f in findings])
+        print_json(findings)
     else:
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(width=2)
         table.add_column(overflow="fold")
         table.add_column(overflow="fold", ratio=1)
         for f in findings:
-            detail = Text(f.detail)
-            if f.mend:
-                detail.append(f"\n↳ {f.mend}", "cyan")
-            table.add_row(Text(*_MARKS[f.mark]), f.check, detail)
+            detail = Text(f["detail"])
+            if f["mend"]:
+                detail.append(f"\n↳ {f['mend']}", "cyan")
+            table.add_row(Text(*_MARKS[f["status"]]), f["check"], detail)
         out.print(table)
-        marks = [f.mark for f in findings]
         out.print(
             f"{marks.count('ok')} ok, {marks.count('warn')} warnings, {marks.count('fail')} failures", style="bold"
         )
-    if failed:
+    if "fail" in marks:
         raise typer.Exit(1)
 
 
@@ -201,6 +223,16 @@ def demo(
 
     with refusals():
         run_demo(data_dir, keep=keep, speed=speed)
+
+
+def _listen(host: str, port: int | None, option: str, default: int) -> socket.socket:
+    from deskwright import serve as service
+
+    try:
+        return service.listen(host, port, default)
+    except OSError as taken:
+        rule = f"cannot be listened on at {host}: {taken.strerror or taken}"
+        raise Refused(option, port, rule, remedy="Leave it out for a free one") from taken
 
 
 def _use(data_dir: Path | None) -> None:

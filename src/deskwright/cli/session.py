@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import typer
 from sqlalchemy import text
 
+from deskwright.cli.output import err
 from deskwright.domain.rules import NotFound, Refused
 from deskwright.operations.change import TenantRef
 from deskwright.provision.context import World
@@ -51,9 +53,25 @@ class Session:
         raise Refused("--tenant", None, f"needed: there are several ({names})")
 
 
+def service_elsewhere() -> tuple[str, str] | None:
+    """Address and token of the service that commands call, where both are set."""
+    settings = Settings()
+    if not settings.url or settings.token is None or not settings.token.get_secret_value():
+        return None
+    return settings.url, settings.token.get_secret_value()
+
+
 @contextmanager
 def open_session(pool_size: int = 4) -> Iterator[Session]:
-    """Open the installation of this machine's environment; starts the embedded database where it does not run."""
+    """Open the installation of this machine's environment; starts the embedded database where it does not run.
+
+    With a service elsewhere set it ends with 2: what was asked for would happen on the wrong machine.
+    """
+    if service_elsewhere() is not None:
+        rule = "This command works only on the machine with the data directory, not through DESKWRIGHT_URL."
+        err.print(f"[bold red]Refused:[/] {rule}", highlight=False, soft_wrap=True)
+        err.print("Run it there, or unset DESKWRIGHT_URL to work on this machine.", soft_wrap=True)
+        raise typer.Exit(2)
     settings = Settings()
     database = open_database(settings, pool_size)
     try:

@@ -26,6 +26,8 @@ _STATUS_MEANING = {
     Status.PROVISIONED: "ready",
     Status.WARNINGS: "ready, but a configuration step did not succeed",
     Status.FAILED: "all attempts failed",
+    Status.RESIZING: "being resized",
+    Status.RESTORING: "being restored",
     Status.IN_GRACE: "usable until its grace period ends",
     Status.DEPROVISIONING: "being removed",
 }

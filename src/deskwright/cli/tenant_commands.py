@@ -7,7 +7,8 @@ import typer
 
 from deskwright.cli.in_tenant import done, duration, in_installation, in_tenant, pairs, print_one
 from deskwright.cli.output import JsonOption, TenantOption, show
-from deskwright.operations import audit, faults, overview, tenants
+from deskwright.cli.reach import reach
+from deskwright.operations import audit, overview, tenants
 from deskwright.operations.named import LARGEST_PAGE, Item
 
 tenant_app = typer.Typer(help="Tenants, their settings and their simulation.", no_args_is_help=True)
@@ -132,8 +133,8 @@ def show_clock(tenant: TenantOption = None, as_json: JsonOption = False) -> None
 
     Example: deskwright clock show
     """
-    with in_tenant(tenant) as here:
-        print_one(tenants.show_clock(here.database, here.tenant), as_json=as_json)
+    with reach(tenant) as there:
+        print_one(there.clock(), as_json=as_json)
 
 
 @clock_app.command("advance")
@@ -149,9 +150,9 @@ def advance_clock(
 
     Example: deskwright clock advance 7d
     """
-    with in_tenant(tenant) as here:
-        item = tenants.advance_clock(here.database, here.tenant, here.actor, by, confirmed=confirm)
-        done(item, f"It is {item['now']:%Y-%m-%d %H:%M:%S} in tenant {here.tenant.name} now.", as_json=as_json)
+    with reach(tenant) as there:
+        item = there.advance_clock(by, confirmed=confirm)
+        done(item, f"It is {item['now']:%Y-%m-%d %H:%M:%S} in tenant {there.tenant_name} now.", as_json=as_json)
 
 
 @fault_app.command("list")
@@ -160,11 +161,8 @@ def list_faults(tenant: TenantOption = None, as_json: JsonOption = False) -> Non
 
     Example: deskwright fault list
     """
-    with in_tenant(tenant) as here:
-        found: list[Item] = []
-        while page := faults.list_(here.database, here.tenant, found[-1]["id"] if found else 0, LARGEST_PAGE):
-            found += page
-        show(found, FAULT_COLUMNS, as_json=as_json, empty="No faults: everything works.")
+    with reach(tenant) as there:
+        show(there.faults(), FAULT_COLUMNS, as_json=as_json, empty="No faults: everything works.")
 
 
 @fault_app.command("add")
@@ -185,19 +183,17 @@ def add_fault(
 
     Example: deskwright fault add C4 joinDomainFailed --user alex@contoso.com --attempt 1 --attempt 2
     """
-    with in_tenant(tenant) as here:
-        item = faults.add(
-            here.database,
-            here.tenant,
-            here.actor,
-            step=step,
-            code=code,
-            user=user,
-            policy=policy,
-            attempts=attempt or (),
-            rate=rate,
-            delay_seconds=delay.total_seconds() if delay else 0.0,
-        )
+    fault = {
+        "step": step,
+        "code": code,
+        "user": user,
+        "policy": policy,
+        "attempts": attempt or [],
+        "rate": rate,
+        "delaySeconds": delay.total_seconds() if delay else 0.0,
+    }
+    with reach(tenant) as there:
+        item = there.add_fault(fault)
         done(item, f"Fault {item['id']}: {item['step']} {item['code']}.", as_json=as_json)
 
 
@@ -211,8 +207,8 @@ def clear_fault(
 
     Example: deskwright fault clear
     """
-    with in_tenant(tenant) as here:
-        cleared = faults.clear(here.database, here.tenant, here.actor, fault)
+    with reach(tenant) as there:
+        cleared = there.clear_faults(fault)
         done(cleared, f"{len(cleared)} cleared.", as_json=as_json)
 
 

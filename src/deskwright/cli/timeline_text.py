@@ -92,6 +92,7 @@ def _facts(console: Console, pc: Facts) -> None:
         ("Device", pc["managedDeviceName"]),
         ("Image", pc["imageDisplayName"]),
         ("Where", " · ".join(filter(None, (pc["siteName"], pc["onPremisesConnectionName"], pc["ipAddress"])))),
+        ("Power", "powered off" if pc["powerState"] == "poweredOff" else None),
         ("Provisioned", _time(pc["provisionedDateTime"])),
         ("Sign-in", how),
         ("Id", pc["id"]),
@@ -145,7 +146,7 @@ def _run(console: Console, run: Facts) -> None:
     console.print(
         Text.assemble(
             (f"Run {run['number']}", "bold"),
-            f" {run['kind']}, {run['state']}{policy}, asked for by {run['requestedBy']}, {_span(run)}",
+            f" {run['kindWords']}, {run['state']}{policy}, asked for by {run['requestedBy']}, {_span(run)}",
         ),
         soft_wrap=True,
     )

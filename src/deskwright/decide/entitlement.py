@@ -18,6 +18,8 @@ class LiveCloudPc:
     policy_id: UUID | None
     policy_name: str | None = None
     waiting_for: Waiting | None = None
+    target_plan_id: UUID | None = None
+    """While it is resized: the pair with this plan is its own already (E2)."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,10 @@ def decide(user: UserFacts) -> list[Verdict]:
     """A verdict for each pair the user has a licence or a Cloud PC for, ordered by plan."""
     first, *others = _in_order(user.candidates) or (None,)
     existing = {pc.plan_id: pc for pc in user.cloud_pcs}
+    becoming = {pc.target_plan_id for pc in user.cloud_pcs} - existing.keys()
     return [
         _decide_pair(user, plan, existing.get(plan), first, tuple(o for o in others if o is not None))
-        for plan in sorted(user.licences.keys() | existing.keys())
+        for plan in sorted((user.licences.keys() | existing.keys()) - becoming)
     ]
 
 
@@ -86,6 +89,8 @@ def _decide_pair(
             action = Action.REMOVE if lost else Action.NOTHING
         case Status.PROVISIONED | Status.WARNINGS:
             action = Action.ENTER_GRACE if lost else Action.NOTHING
+        case Status.RESIZING | Status.RESTORING:
+            action = Action.GRACE_LATER if lost else Action.NOTHING
         case Status.IN_GRACE:
             action = Action.NOTHING if lost else Action.LEAVE_GRACE
         case _:

@@ -29,6 +29,8 @@ class Action(StrEnum):
     STOP = "stop"
     """Its run is under way and the ground is gone: the run stops at its next step (V3)."""
     ENTER_GRACE = "enter grace"
+    GRACE_LATER = "enter grace when its remote action ends"
+    """Lost while it is resized or restored: what it was comes back first, then it enters grace (E8)."""
     LEAVE_GRACE = "leave grace"
 
 
@@ -78,6 +80,6 @@ class Verdict:
     @property
     def loses(self) -> bool:
         """Whether somebody would lose a Cloud PC they can use, or one that is being made for them."""
-        return self.action in {Action.ENTER_GRACE, Action.STOP} or (
+        return self.action in {Action.ENTER_GRACE, Action.GRACE_LATER, Action.STOP} or (
             self.action is Action.REMOVE and self.status is Status.FAILED
         )

@@ -169,7 +169,8 @@ KINDS: dict[str, Kind] = {
                 "os_family": _text("osFamily"),
                 "disk_gb": _typed("sizeInGB", "integer"),
             },
-            also_new={"next_step_at": "tenant_now(:tenant)"},
+            also_new={"next_step_at": "tenant_now(:tenant)", "modified_at": "tenant_now(:tenant)"},
+            also_changed={"modified_at": "tenant_now(:tenant)"},
         ),
         Kind(
             "userSettings",
@@ -188,6 +189,8 @@ KINDS: dict[str, Kind] = {
                 "restore_enabled": _typed("userRestoreEnabled", "boolean"),
                 "restore_frequency_hours": _typed("frequencyInHours", "integer"),
             },
+            also_new={"modified_at": "tenant_now(:tenant)"},
+            also_changed={"modified_at": "tenant_now(:tenant)"},
             order="t.number",  # the most recently created wins
         ),
         Kind(
@@ -227,7 +230,12 @@ KINDS: dict[str, Kind] = {
                 "single_sign_on": _typed("enableSingleSignOn", "boolean"),
                 "local_admin_enabled": _typed("localAdminEnabled", "boolean"),
             },
-            also_changed={"revision": "t.revision + 1", "modified_at": "tenant_now(:tenant)"},
+            also_new={"created_by": "CAST(:actor AS text)", "modified_by": "CAST(:actor AS text)"},
+            also_changed={
+                "revision": "t.revision + 1",
+                "modified_at": "tenant_now(:tenant)",
+                "modified_by": "CAST(:actor AS text)",
+            },
             order="""(SELECT COALESCE(min(a.number), 9007199254740992) FROM policy_assignments a
                 WHERE a.policy_id = t.id),
                 lower(t.display_name)""",

@@ -1,6 +1,7 @@
 """What a plan says, or an apply has done: small however large the document is."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,33 @@ class PlanResult:
     @property
     def changes_anything(self) -> bool:
         return bool(self.counts)
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "PlanResult":
+        """What `as_json` told; the tenant's id is not in it."""
+        brake = told["brake"]
+        return cls(
+            tenant=told["tenant"],
+            tenant_id="",
+            creates_tenant=told["createsTenant"],
+            revision=told["revision"],
+            sha256=told["sha256"],
+            path=told["path"],
+            prune=told["prune"],
+            counts=told["counts"],
+            changes=told["changes"],
+            touched=told["touchedUsers"],
+            actions=told["actions"],
+            verdicts=told["verdicts"],
+            overlaps=told["overlapCount"],
+            overlapping=told["overlaps"],
+            seats=told["forecast"]["servicePlans"],
+            addresses=told["forecast"]["onPremisesConnections"],
+            brake=Brake(
+                brake["confirmationRequired"], brake["losing"], brake["of"], list(brake["who"]), brake["limits"]
+            ),
+            notes=told["notes"],
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {

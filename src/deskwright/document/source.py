@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -17,6 +18,8 @@ class Document:
     """As it is shown before line numbers."""
     path: Path | None = None
     content: bytes = b""
+    environment: Mapping[str, str] | None = None
+    """Where ``{env: NAME}`` is looked up; None: this process's own. What others send never reads that."""
 
     @classmethod
     def at(cls, path: Path) -> "Document":
@@ -29,8 +32,11 @@ class Document:
         return cls(str(path), path)
 
     @classmethod
-    def of(cls, content: str | bytes, name: str = "document") -> "Document":
-        return cls(name, None, content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
+    def of(
+        cls, content: str | bytes, name: str = "document", environment: Mapping[str, str] | None = None
+    ) -> "Document":
+        given = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+        return cls(name, None, given, environment)
 
     def open(self) -> BinaryIO:
         return self.path.open("rb") if self.path else io.BytesIO(self.content)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,9 +132,11 @@ class Stager:
         self._references = _Rows(connection, "staged_references", columns)
         self._lists = _Rows(connection, "staged_lists", ("relation", "owner"))
         self._position = 0
+        self._environment: Mapping[str, str] | None = None
 
     def stage(self, document: Document) -> Staged:
         """Everything of the document into the temporary tables; what is wrong with single items to the problems."""
+        self._environment = document.environment
         reader = Reader(document, self._problems)
         staged = Staged(reader.written)
         size = document.size()
@@ -282,7 +284,12 @@ class Stager:
             self._problems.add(line, place, None, "belongs to connections of type hybridAzureADJoin only")
             return None
         variable = entry.ad_domain_password.env
-        plain = os.environ.get(variable)
+        given = self._environment
+        plain = (os.environ if given is None else given).get(variable)
+        if not plain and given is not None:
+            if kept is None:
+                self._problems.add(line, place, variable, "was not sent with the document, which needs it")
+            return None
         if not plain:
             self._problems.add(line, place, variable, f"the environment variable {variable} is not set")
             return None

@@ -162,7 +162,7 @@ def _restore(change: Change, counts: Counts) -> None:
 
 
 def _write_kind(change: Change, kind: Kind, counts: Counts) -> None:
-    connection, of = change.connection, {"tenant": change.tenant.id, "kind": kind.section}
+    connection, of = change.connection, {"tenant": change.tenant.id, "kind": kind.section, "actor": change.actor}
     defaults = json.dumps(DEFAULTS.get(kind.section, {}))
     found = connection.execute(text(_compare(kind)), {**of, "defaults": defaults}).rowcount
     if not found:

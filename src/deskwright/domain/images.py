@@ -103,12 +103,16 @@ GALLERY: dict[str, GalleryImage] = {
 }
 
 
+_BY_PARTS = {f"{image.publisher}_{image.offer}_{image.sku}": image for image in GALLERY.values()}
+"""The images by Graph's form of an id, which the Debian ones do not have."""
+
+
 def gallery_image(image_id: str) -> GalleryImage:
     """The gallery image with that id, or Refused listing the ids there are.
 
     Upper and lower case are one: public scripts write both ``24h2`` and ``24H2``.
     """
-    found = GALLERY.get(image_id.lower())
+    found = GALLERY.get(image_id.lower()) or _BY_PARTS.get(image_id.lower())
     if found is None:
         raise Refused("image", image_id, f"must be one of the gallery's: {', '.join(GALLERY)}")
     return found

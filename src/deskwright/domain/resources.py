@@ -11,6 +11,7 @@ class Kind(StrEnum):
     CAPACITY = "capacity"
     VM = "vm"
     DISK = "disk"
+    SNAPSHOT = "snapshot"
     NIC = "nic"
     NETWORK = "network"
     SECURITY_GROUP = "networkSecurityGroup"
@@ -46,6 +47,7 @@ RESOURCES: dict[Kind, Resource] = {
         Resource(Kind.CAPACITY, "compute", Release.AT_ONCE, why="capacity is scarce"),
         Resource(Kind.VM, "compute", Release.AT_ONCE, why="it costs, and nobody can use it"),
         Resource(Kind.DISK, "compute", Release.AT_ONCE, why="it goes with its VM"),
+        Resource(Kind.SNAPSHOT, "compute", Release.AT_ONCE, why="without its machine it restores nothing"),
         Resource(Kind.NIC, "compute", Release.LATER, why="documented: an address stays taken for hours"),
         Resource(Kind.NETWORK, "compute", Release.NEVER, shared=True, why="every Cloud PC of the site uses it"),
         Resource(Kind.SECURITY_GROUP, "compute", Release.NEVER, shared=True, why="others may rely on it (L3)"),

@@ -14,6 +14,8 @@ class Status(StrEnum):
     PROVISIONED = "provisioned"
     WARNINGS = "provisionedWithWarnings"
     FAILED = "failed"
+    RESIZING = "resizing"
+    RESTORING = "restoring"
     IN_GRACE = "inGracePeriod"
     DEPROVISIONING = "deprovisioning"
     GONE = "gone"
@@ -21,6 +23,8 @@ class Status(StrEnum):
 
 # A person can work on these (E8: also during grace).
 USABLE = frozenset({Status.PROVISIONED, Status.WARNINGS, Status.IN_GRACE})
+# A remote action takes the machine away from its user for a while; what it was before comes back with the run's end.
+TAKEN_AWAY = frozenset({Status.RESIZING, Status.RESTORING})
 # These hold no seat of their service plan (E6).
 WITHOUT_SEAT = frozenset({Status.NOT_PROVISIONED, Status.PENDING, Status.GONE})
 # Nothing changes from here by itself within minutes: what `make demo` and `wait` count as settled.
@@ -44,8 +48,11 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     # back to pending when its connection turned unhealthy before C1 (V3); deprovisioning when the ground is gone
     S.PROVISIONING: frozenset({S.PROVISIONED, S.WARNINGS, S.FAILED, S.PENDING, S.DEPROVISIONING}),
     # the two provisioned ones turn into each other by repair (R12)
-    S.PROVISIONED: frozenset({S.WARNINGS, S.PROVISIONING, S.IN_GRACE}),
-    S.WARNINGS: frozenset({S.PROVISIONED, S.PROVISIONING, S.IN_GRACE}),
+    S.PROVISIONED: frozenset({S.WARNINGS, S.PROVISIONING, S.RESIZING, S.RESTORING, S.IN_GRACE}),
+    S.WARNINGS: frozenset({S.PROVISIONED, S.PROVISIONING, S.RESIZING, S.RESTORING, S.IN_GRACE}),
+    # back when the run ends, however it ends; what was lost meanwhile leads to grace from there (E8)
+    S.RESIZING: frozenset({S.PROVISIONED, S.WARNINGS}),
+    S.RESTORING: frozenset({S.PROVISIONED, S.WARNINGS}),
     # retry and reprovision lead to provisioning, lost entitlement to deprovisioning: no grace (E8)
     S.FAILED: frozenset({S.PROVISIONING, S.DEPROVISIONING}),
     S.IN_GRACE: frozenset({S.PROVISIONED, S.WARNINGS, S.DEPROVISIONING}),

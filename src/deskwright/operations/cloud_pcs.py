@@ -3,7 +3,6 @@
 Each refuses, naming the status, where it is not allowed, and answers at once; the work is a run or a clean-up.
 """
 
-import json
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -15,14 +14,16 @@ from deskwright.decide.verdict import Candidate
 from deskwright.domain.images import gallery_image
 from deskwright.domain.plans import Size
 from deskwright.domain.rules import NotFound, Refused
-from deskwright.domain.status import Status
+from deskwright.domain.runs import IRREVOCABLE, RunKind
+from deskwright.domain.status import TAKEN_AWAY, USABLE, Status
+from deskwright.operations import acting
 from deskwright.operations.change import TenantRef
 from deskwright.providers.contract import Network
 from deskwright.providers.registry import providers_for
 from deskwright.provision import ending, records
-from deskwright.provision.context import Ground, World
+from deskwright.provision.context import World
 from deskwright.provision.ledger import schedule_release
-from deskwright.provision.pipeline import CONFIGURE_STEPS
+from deskwright.provision.remote import ACTIONS, REPAIRABLE
 from deskwright.provision.sites import load_site
 from deskwright.provision.steps.configure import administrator_wanted
 from deskwright.reconcile import facts, grace, seats
@@ -40,22 +41,6 @@ _ROW = text(
       FROM cloud_pcs c JOIN users u ON u.id = c.user_id JOIN service_plans p ON p.id = c.plan_id
       JOIN tenants t ON t.id = c.tenant_id
      WHERE c.id = :id AND c.tenant_id = :tenant FOR NO KEY UPDATE OF c
-    """
-)
-_LAST_MADE = text(
-    """
-    SELECT s.step, s.made, s.attempt, r.policy, r.number FROM runs r JOIN steps s ON s.run_id = r.id
-     WHERE r.cloud_pc_id = :id AND r.state = 'succeeded' AND r.kind <> 'repair'
-       AND r.number = (SELECT max(number) FROM runs
-                        WHERE cloud_pc_id = :id AND state = 'succeeded' AND kind <> 'repair')
-       AND s.attempt = (SELECT max(attempt) FROM steps WHERE run_id = r.id) ORDER BY s.started_at
-    """
-)
-_REPAIR_RUN = text(
-    """
-    INSERT INTO runs (tenant_id, cloud_pc_id, number, kind, policy, options, requested_by, started_at)
-    SELECT :tenant, :id, (SELECT max(number) + 1 FROM runs WHERE cloud_pc_id = :id), 'repair', CAST(:policy AS jsonb),
-           CAST(:options AS jsonb), :actor, tenant_now(:tenant) RETURNING id
     """
 )
 
@@ -84,7 +69,7 @@ def find(connection: Connection, tenant: TenantRef, name: str) -> UUID:
 def retry(world: World, tenant: TenantRef, actor: str, cloud_pc: str) -> dict[str, Any]:
     """V1: a failed one, the same pair, a new run of up to so many attempts."""
     with world.database.begin() as connection:
-        row = _load(connection, tenant, cloud_pc, "retry", {Status.FAILED})
+        row = load(connection, tenant, cloud_pc, "retry", {Status.FAILED})
         _must_be_enabled(row)
         return _start(connection, tenant, row, "provision", actor, "retry")
 
@@ -96,7 +81,7 @@ def reprovision(
     if user_account_type not in (None, "standardUser", "administrator"):
         raise Refused("userAccountType", user_account_type, "must be standardUser or administrator")
     with world.database.begin() as connection:
-        row = _load(connection, tenant, cloud_pc, "reprovision", {Status.PROVISIONED, Status.WARNINGS, Status.FAILED})
+        row = load(connection, tenant, cloud_pc, "reprovision", {Status.PROVISIONED, Status.WARNINGS, Status.FAILED})
         _must_be_enabled(row)
         policy = _policy_now(connection, tenant, row)
         _must_fit(world, connection, tenant, row, policy)
@@ -119,43 +104,29 @@ def repair(
     Local administrator (P3) is added when the user setting wants something else than the machine has.
     """
     for step in steps or []:
-        if step not in CONFIGURE_STEPS:
-            raise Refused("step", step, f"repair runs configure steps: {', '.join(CONFIGURE_STEPS)}")
+        if step not in REPAIRABLE:
+            raise Refused("step", step, f"repair runs configure steps: {', '.join(REPAIRABLE)}")
     with world.database.begin() as connection:
-        row = _load(connection, tenant, cloud_pc, "repair", {Status.PROVISIONED, Status.WARNINGS, Status.IN_GRACE})
-        last = connection.execute(_LAST_MADE, {"id": row.id}).all()
-        so_far = {key: value for step in last for key, value in step.made.items() if key != "ground"}
-        ground = Ground.from_json(last[0].made["ground"])
+        row = load(connection, tenant, cloud_pc, "repair", {Status.PROVISIONED, Status.WARNINGS, Status.IN_GRACE})
+        acting.must_run(row, cloud_pc)
+        machine = acting.machine_of(connection, row.id)
         chosen = set(steps or [w["step"] for w in row.warnings])
-        wanted, _ = administrator_wanted(connection, row.user_id, None, last[0].policy)
+        wanted, _ = administrator_wanted(connection, row.user_id, None, machine.policy)
         if steps is None and wanted != _administrator_now(connection, row.id):
             chosen.add("P3")
         if not chosen:
             raise Refused("cloudPC", cloud_pc, "there is nothing to repair: no warning, and its settings are as wanted")
-        if connection.execute(
-            text("SELECT 1 FROM runs WHERE cloud_pc_id = :id AND state = 'active'"), {"id": row.id}
-        ).first():
-            raise Refused("cloudPC", cloud_pc, "a repair is already under way")
-        ordered = [s for s in CONFIGURE_STEPS if s in chosen]
-        options = {"steps": ordered, "ground": ground.as_json(), "so_far": so_far}
-        values = {
-            "tenant": tenant.id,
-            "id": row.id,
-            "actor": actor,
-            "policy": json.dumps(last[0].policy),
-            "options": json.dumps(options),
-        }
-        run = connection.execute(_REPAIR_RUN, values).scalar_one()
-        seats.defer_runs(connection, [run], priority=_PRIORITY)
-        _audit(connection, tenant, actor, "repair", row, {"steps": ordered})
+        ordered = [s for s in REPAIRABLE if s in chosen]
+        run = acting.start(connection, tenant, row, RunKind.REPAIR, actor, machine, {"steps": ordered})
+        write_audit(connection, tenant, actor, "repair", row, {"steps": ordered})
         return {"id": str(row.id), "runId": str(run), "steps": ordered, "status": row.status}
 
 
 def end_grace(world: World, tenant: TenantRef, actor: str, cloud_pc: str) -> dict[str, Any]:
     """End the grace period now: machine and disk go at once, the rest after the clean-up delay (E8)."""
     with world.database.begin() as connection:
-        row = _load(connection, tenant, cloud_pc, "end-grace", {Status.IN_GRACE})
-        _audit(connection, tenant, actor, "end grace period", row)
+        row = load(connection, tenant, cloud_pc, "end-grace", {Status.IN_GRACE})
+        write_audit(connection, tenant, actor, "end grace period", row)
         grace.deprovision(
             connection,
             [row.id],
@@ -169,7 +140,7 @@ def end_grace(world: World, tenant: TenantRef, actor: str, cloud_pc: str) -> dic
 def keep(world: World, tenant: TenantRef, actor: str, cloud_pc: str, *, hours: float | None = None) -> dict[str, Any]:
     """R9: let the grace period last its full length, or `hours`, from now on; never shorter than it would anyway."""
     with world.database.begin() as connection:
-        row = _load(connection, tenant, cloud_pc, "keep", {Status.IN_GRACE})
+        row = load(connection, tenant, cloud_pc, "keep", {Status.IN_GRACE})
         given = TenantSettings(**row.settings).gracePeriodInHours if hours is None else hours
         if given <= 0:
             raise Refused("hours", given, "must be more than zero", remedy="deskwright end-grace ends it now")
@@ -183,37 +154,57 @@ def keep(world: World, tenant: TenantRef, actor: str, cloud_pc: str, *, hours: f
             ),
             {"id": row.id, "s": given * 3600},
         ).scalar_one()
-        _audit(connection, tenant, actor, "keep", row, {"gracePeriodEndDateTime": ends})
+        write_audit(connection, tenant, actor, "keep", row, {"gracePeriodEndDateTime": ends})
         return {"id": str(row.id), "status": row.status, "gracePeriodEndDateTime": ends}
 
 
 def cancel(world: World, tenant: TenantRef, actor: str, cloud_pc: str) -> dict[str, Any]:
-    """R7: stop what is under way. A provisioning ends as failed, and can be retried; a repair just ends."""
+    """R7: stop what is under way. A provisioning ends as failed, and can be retried; any other run just ends.
+
+    What a machine has been told to do (restart, power, resize, restore) cannot be called back, and is refused.
+    """
     with world.database.begin() as connection:
-        allowed = {Status.PROVISIONING, Status.PROVISIONED, Status.WARNINGS, Status.IN_GRACE}
-        row = _load(connection, tenant, cloud_pc, "cancel", allowed)
+        allowed = {Status.PROVISIONING, *USABLE, *TAKEN_AWAY}
+        row = load(connection, tenant, cloud_pc, "cancel", allowed)
         active = connection.execute(
-            text("SELECT id FROM runs WHERE cloud_pc_id = :id AND state = 'active'"), {"id": row.id}
-        ).scalar_one_or_none()
+            text("SELECT id, kind FROM runs WHERE cloud_pc_id = :id AND state = 'active'"), {"id": row.id}
+        ).one_or_none()
         if active is None:
             raise Refused("cloudPC", cloud_pc, f"nothing is under way, its status is {row.status}")
-        _audit(connection, tenant, actor, "cancel", row)
-    run = records.take(world.database, active)  # whoever carries it loses the lease here
+        _must_be_revocable(world, cloud_pc, RunKind(active.kind), active.id)
+        write_audit(connection, tenant, actor, "cancel", row)
+    run = records.take(world.database, active.id)  # whoever carries it loses the lease here
     if run is None:
         raise Refused("cloudPC", cloud_pc, "what was under way has just ended")
-    running = [s for s in records.steps_of(world.database, active) if s.outcome is records.Outcome.RUNNING]
-    ended = (
-        records.Ending(running[-1].attempt, running[-1].step, records.Outcome.STOPPED, "provisioningCancelled")
-        if running
-        else None
-    )
+    try:
+        _must_be_revocable(world, cloud_pc, run.kind, active.id)
+    except Refused:
+        with world.database.begin() as connection:
+            seats.defer_runs(connection, [active.id], priority=_PRIORITY)  # it began just now: let it go on
+        raise
+    code = "remoteActionCancelled" if run.kind in ACTIONS else "provisioningCancelled"
+    running = [s for s in records.steps_of(world.database, active.id) if s.outcome is records.Outcome.RUNNING]
+    ended = records.Ending(running[-1].attempt, running[-1].step, records.Outcome.STOPPED, code) if running else None
     attempt = running[-1].attempt if running else 1
-    values = {"user": run.user, "policy": run.policy["display_name"], "actor": actor}
-    ending.fail_run(world.database, run, ended, "provisioningCancelled", values, attempt=attempt)
-    return {"id": str(row.id), "status": Status.FAILED if run.kind != "repair" else row.status}
+    values = {
+        "user": run.user,
+        "policy": run.policy["display_name"],
+        "cloudPc": run.cloud_pc_name,
+        "step": f"the {run.kind.words}",
+        "actor": actor,
+    }
+    ending.fail_run(world.database, run, ended, code, values, attempt=attempt)
+    status = Status.FAILED if run.kind.makes_machine else run.options.get("was", row.status)
+    return {"id": str(row.id), "status": status}
 
 
-def _load(connection: Connection, tenant: TenantRef, name: str, action: str, allowed: set[Status]) -> Row[Any]:
+def _must_be_revocable(world: World, cloud_pc: str, kind: RunKind, run: UUID) -> None:
+    if kind in IRREVOCABLE and records.steps_of(world.database, run):
+        rule = f"the machine has been told already, a {kind.words} cannot be called back"
+        raise Refused("cloudPC", cloud_pc, rule, code="conflict")
+
+
+def load(connection: Connection, tenant: TenantRef, name: str, action: str, allowed: set[Status]) -> Row[Any]:
     row = connection.execute(_ROW, {"id": find(connection, tenant, name), "tenant": tenant.id}).one()
     if row.status not in allowed:
         needs = " or ".join(sorted(allowed))
@@ -224,7 +215,7 @@ def _load(connection: Connection, tenant: TenantRef, name: str, action: str, all
 def _start(
     connection: Connection, tenant: TenantRef, row: Row[Any], kind: str, actor: str, activity: str
 ) -> dict[str, Any]:
-    _audit(connection, tenant, actor, activity, row)
+    write_audit(connection, tenant, actor, activity, row)
     move(
         connection,
         [row.id],
@@ -236,7 +227,10 @@ def _start(
         waiting_for=None,
         grace=None,
         grace_ends_at=None,
+        power_state=None,
     )
+    # What a snapshot could restore goes with the machine it was taken of.
+    connection.execute(text("DELETE FROM snapshots WHERE cloud_pc_id = :id"), {"id": row.id})
     runs = seats.start_runs(connection, [row.id], kind, actor=actor, priority=_PRIORITY)
     if not runs:
         raise Refused(
@@ -346,12 +340,12 @@ def _image_must_be_there(connection: Connection, tenant: TenantRef, policy: Row[
 def _administrator_now(connection: Connection, cloud_pc: UUID) -> bool:
     query = text(
         "SELECT s.made -> 'administrator' FROM steps s JOIN runs r ON r.id = s.run_id WHERE r.cloud_pc_id = :id "
-        "AND s.step = 'P3' AND s.made ? 'administrator' ORDER BY s.ended_at DESC LIMIT 1"
+        "AND s.made ? 'administrator' ORDER BY s.ended_at DESC LIMIT 1"
     )
     return bool(connection.execute(query, {"id": cloud_pc}).scalar_one_or_none())
 
 
-def _audit(
+def write_audit(
     connection: Connection,
     tenant: TenantRef,
     actor: str,

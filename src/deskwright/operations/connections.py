@@ -2,7 +2,8 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +50,7 @@ def _present(row: "Row[Any]") -> Item:
         "adDomainUsername": row.ad_domain_username,
         "healthCheckStatus": row.health_status,
         "healthCheckRunning": row.checking,
+        **({"keptProperties": row.kept_properties} if row.kept_properties else {}),
         "lastCheckedDateTime": row.checked_at,
         "createdDateTime": row.created_at,
     }
@@ -87,7 +89,7 @@ def create(
     secrets: Secrets,
     display_name: str,
     connection_type: str,
-    region: str,
+    region: str | None = None,
     network: str,
     subnet: str,
     subscription: str = "",
@@ -96,9 +98,13 @@ def create(
     organizational_unit: str = "",
     ad_domain_username: str = "",
     ad_domain_password: str = "",
+    kept: Mapping[str, Any] | None = None,
     confirmed: bool = False,
 ) -> Item:
-    """Add a connection; its first check is due at once, until it has ended its health is pending."""
+    """Add a connection; its first check is due at once, until it has ended its health is pending.
+
+    Without a region it is at the site that `sites.of_network` finds. `kept` properties are told again and mean nothing.
+    """
     name = named.check_name("displayName", display_name)
     values = {
         "display_name": name,
@@ -114,11 +120,16 @@ def create(
     check_properties(values, has_password=bool(ad_domain_password))
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         named.refuse_taken(opened.connection, tenant, CONNECTION, name)
+        if region:
+            site = sites.in_region(opened.connection, tenant, region)
+        else:
+            site = sites.of_network(opened.connection, tenant, values["network"] or "")
         row = named.create(
             opened,
             CONNECTION,
             **values,
-            site_id=sites.in_region(opened.connection, tenant, region).id,
+            kept_properties=dict(kept or {}),
+            site_id=site.id,
             ad_domain_password=secrets.encrypt(ad_domain_password) if ad_domain_password else None,
             next_check_at=func.tenant_now(tenant.id),
         )
@@ -140,9 +151,15 @@ def set_(
     ad_domain_name: str | None = None,
     organizational_unit: str | None = None,
     ad_domain_username: str | None = None,
+    ad_domain_password: str | None = None,
+    secrets: Secrets | None = None,
+    kept: Mapping[str, Any] | None = None,
     confirmed: bool = False,
 ) -> Item:
-    """Change what is given. It is checked anew; until then the last settled health stays (V3)."""
+    """Change what is given. It is checked anew; until then the last settled health stays (V3).
+
+    A password needs `secrets`; `kept` properties are put beside those it had, None takes one away.
+    """
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, CONNECTION, connection)
         texts = {
@@ -163,8 +180,13 @@ def set_(
         if site is not None and site != row.site_id:
             _refuse_in_use(opened, row, "region", region, "can move to another site only while nothing uses it")
         after = named.modify(opened, CONNECTION, row, site_id=site, **given)
+        if ad_domain_password is not None and secrets is not None:
+            after = _new_password(opened, after, ad_domain_password, secrets)
         if after is not row:
             after = _check_soon(opened, after)
+        if kept is not None:
+            merged = {name: value for name, value in {**row.kept_properties, **kept}.items() if value is not None}
+            after = named.modify(opened, CONNECTION, after, kept_properties=merged)
         return _with_use(opened.connection, tenant, [after])[0]
 
 
@@ -179,18 +201,9 @@ def set_password(
     confirmed: bool = False,
 ) -> Item:
     """Replace the join account's password; it can never be read again, and the connection is checked anew."""
-    if not password:
-        raise Refused("adDomainPassword", None, "must not be empty")
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, CONNECTION, connection)
-        if row.connection_type != HYBRID:
-            rule = f"only a connection of type {HYBRID} has a join account"
-            raise Refused("adDomainPassword", None, rule, where=f"connection {row.display_name}")
-        c = connections.c
-        changed = update(connections).where(c.tenant_id == tenant.id, c.id == row.id)
-        opened.connection.execute(changed.values(ad_domain_password=secrets.encrypt(password)))
-        written = event(row.id, row.display_name, {"adDomainPassword": "(hidden)"}, {"adDomainPassword": "(changed)"})
-        opened.audit("Update network connection password", CONNECTION.kind, [written])
+        row = _new_password(opened, row, password, secrets)
         return _with_use(opened.connection, tenant, [_check_soon(opened, row)])[0]
 
 
@@ -243,6 +256,18 @@ def free_addresses(database: Database, tenant: TenantRef, name: str) -> int:
     return compute.free_addresses(Network(row.id, row.network, row.subnet))
 
 
+@dataclass(frozen=True)
+class Use:
+    anyhow: bool
+    by_cloud_pc: bool
+
+
+def uses(connection: Connection, tenant: TenantRef, ids: Sequence[UUID]) -> dict[UUID, Use]:
+    """Whether policies or Cloud PCs use these connections; one query, however many."""
+    rows = connection.execute(_USES, {"tenant": tenant.id, "ids": list(ids)})
+    return {row.id: Use(bool(row.policies) or row.cloudPcs, row.cloudPcs) for row in rows}
+
+
 def _check_result(row: "Row[Any]") -> Item:
     check = CHECKS.get(row.check_id)
     ended_well = row.status in ("passed", "informational")
@@ -272,6 +297,21 @@ def _with_use(connection: Connection, tenant: TenantRef, rows: "list[Row[Any]]")
         }
         for row in rows
     ]
+
+
+def _new_password(opened: Change, row: "Row[Any]", password: str, secrets: Secrets) -> "Row[Any]":
+    if not password:
+        raise Refused("adDomainPassword", None, "must not be empty")
+    if row.connection_type != HYBRID:
+        rule = f"only a connection of type {HYBRID} has a join account"
+        raise Refused("adDomainPassword", None, rule, where=f"connection {row.display_name}")
+    c = connections.c
+    changed = update(connections).where(c.tenant_id == opened.tenant.id, c.id == row.id)
+    encrypted = changed.values(ad_domain_password=secrets.encrypt(password)).returning(*c)
+    after = opened.connection.execute(encrypted).one()
+    written = event(row.id, row.display_name, {"adDomainPassword": "(hidden)"}, {"adDomainPassword": "(changed)"})
+    opened.audit("Update network connection password", CONNECTION.kind, [written])
+    return after
 
 
 def _refuse_in_use(opened: Change, row: "Row[Any]", field: str, value: Any, rule: str) -> None:

@@ -3,12 +3,12 @@
 import platform
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from deskwright import jobs
 from deskwright.operations.change import TenantRef
@@ -28,13 +28,15 @@ _SKEW_WARN, _SKEW_FAIL = 2.0, 60.0
 _OLDEST_POSTGRESQL = 14
 
 _TENANTS = text("SELECT id, name, clock_offset FROM tenants ORDER BY name")
+_OFFSET = text("SELECT clock_offset FROM tenants WHERE id = :tenant")
 _SITES = text("SELECT id, name, compute, directory, management FROM sites WHERE tenant_id = :tenant ORDER BY name")
 # Every deadline there is, from the table that the workers sweep by.
 _OVERDUE = text(
     " UNION ALL ".join(
         f"SELECT '{d.what}' AS what, count(*) AS n, max(extract(epoch FROM late)) AS late FROM ("
         f"SELECT tenant_now(t.id) - x.{d.column} AS late FROM tenants t JOIN {d.table} x "
-        f"ON x.{'id' if d.table == 'tenants' else 'tenant_id'} = t.id WHERE {d.condition} AND x.{d.column} IS NOT NULL"
+        f"ON x.{'id' if d.table == 'tenants' else 'tenant_id'} = t.id WHERE {d.condition} AND x.{d.column} IS NOT NULL "
+        "AND (CAST(:tenant AS uuid) IS NULL OR t.id = :tenant)"
         ") waits WHERE late > make_interval(secs => :late)"
         for d in DEADLINES
     )
@@ -98,6 +100,19 @@ def examine(world: World) -> Iterator[Finding]:
                 yield Finding("Database", "fail", f"cannot be reached: {said}", mend)
                 return
             yield Finding(check.__name__.strip("_").capitalize(), "fail", f"could not be looked at: {said}")
+
+
+def examine_tenant(world: World, tenant: TenantRef) -> Iterator[Finding]:
+    """What concerns one tenant: for its administrators, who see nothing of the others and of the machine."""
+    with world.database.single.connect() as connection:
+        late = [row for row in connection.execute(_OVERDUE, {"late": _LATE_SECONDS, "tenant": tenant.id}) if row.n]
+        offset = connection.execute(_OFFSET, {"tenant": tenant.id}).scalar_one()
+        failed = [row for row in connection.execute(_CONNECTIONS).all() if row.tenant == tenant.name]
+    yield from _workers(world)
+    yield from _overdue(late, "Whoever runs this installation finds more in deskwright doctor")
+    yield from _unhealthy(failed)
+    yield from _sites(world, tenant, f", its clock is {offset:.0f} s ahead" if offset else "")
+    yield from _inventory(world, tenant)
 
 
 def _database(world: World) -> Iterator[Finding]:
@@ -179,15 +194,17 @@ def _queue(world: World) -> Iterator[Finding]:
 
 def _deadlines(world: World) -> Iterator[Finding]:
     with world.database.single.connect() as connection:
-        late = [row for row in connection.execute(_OVERDUE, {"late": _LATE_SECONDS}) if row.n]
+        late = [row for row in connection.execute(_OVERDUE, {"late": _LATE_SECONDS, "tenant": None}) if row.n]
         alive = jobs.workers_alive(connection, world.settings.stalled_seconds)
+    mend = "A worker is alive: see its log" if alive else "deskwright serve"
+    yield from _overdue(late, mend, "fail" if alive else "warn")
+
+
+def _overdue(late: Sequence[Row[Any]], mend: str, mark: Mark = "warn") -> Iterator[Finding]:
     if not late:
         yield Finding("Deadlines", "ok", "nothing is later than it should be")
     for row in late:
-        mend = "A worker is alive: see its log" if alive else "deskwright serve"
-        yield Finding(
-            "Deadlines", "fail" if alive else "warn", f"{row.n} late by up to {float(row.late):.0f} s: {row.what}", mend
-        )
+        yield Finding("Deadlines", mark, f"{row.n} late by up to {float(row.late):.0f} s: {row.what}", mend)
 
 
 def _releases(world: World) -> Iterator[Finding]:
@@ -204,6 +221,10 @@ def _releases(world: World) -> Iterator[Finding]:
 def _connections(world: World) -> Iterator[Finding]:
     with world.database.single.connect() as connection:
         failed = connection.execute(_CONNECTIONS).all()
+    yield from _unhealthy(failed)
+
+
+def _unhealthy(failed: Sequence[Row[Any]]) -> Iterator[Finding]:
     for row in failed:
         mend = f"deskwright connection show '{row.display_name}' --tenant {row.tenant}"
         yield Finding(
@@ -267,4 +288,4 @@ def _inventory(world: World, tenant: TenantRef) -> Iterator[Finding]:
         yield Finding(f"Inventory of {tenant.name}", "ok", "ledger and providers agree")
 
 
-__all__ = ["Finding", "examine", "examine_host"]
+__all__ = ["Finding", "examine", "examine_host", "examine_tenant"]

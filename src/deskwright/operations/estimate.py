@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from deskwright.provision import records
-from deskwright.provision.pipeline import PIPELINE, STEPS
+from deskwright.provision.remote import EVERY_STEP
 
 # Until there is history: half of the synchronisation's period on top of the join itself.
 _HYBRID_JOIN_SECONDS = 18 * 60.0
@@ -45,12 +45,12 @@ class Position:
 
 
 def pace(connection: Connection, tenant: UUID) -> Pace:
-    """One query: the medians of the last successes, and for steps without any the pipeline's own figures."""
+    """One query: the medians of the last successes, and for steps without any the tables' own figures."""
     speed = float(connection.execute(text("SELECT speed FROM tenants WHERE id = :t"), {"t": tenant}).scalar_one())
-    known = records.durations(connection, tenant, [step.id for step in PIPELINE])
+    known = records.durations(connection, tenant, EVERY_STEP)
     seconds = {
         step.id: known[step.id].total_seconds() if step.id in known else step.usual.total_seconds() / speed
-        for step in PIPELINE
+        for step in EVERY_STEP.values()
     }
     return Pace(seconds, _HYBRID_JOIN_SECONDS / speed)
 
@@ -79,7 +79,7 @@ def progress(where: Position, usual: Pace) -> float:
 
 
 def step_title(step: str | None) -> str | None:
-    return STEPS[step].title if step in STEPS else None
+    return EVERY_STEP[step].title if step in EVERY_STEP else None
 
 
 def _elapsed(where: Position) -> float:

@@ -101,6 +101,7 @@ _PENDING_ACTIONS: dict[Action, str] = {
     Action.AIM: "The next reconcile aims it at the policy that reaches the user now.",
     Action.REMOVE: "The next reconcile removes it: it was never provisioned and is no longer due.",
     Action.STOP: "Its run stops before its next step, and what was made is cleaned up.",
+    Action.GRACE_LATER: "It enters grace as soon as the remote action on it has ended.",
     Action.LEAVE_GRACE: "The next reconcile takes it out of grace, untouched.",
 }
 
@@ -150,6 +151,14 @@ def _usable(_: Connection, v: Verdict, plan: Row[Any], row: Mapping[str, Any]) -
     return "It stays as long as licence and policy do.", None
 
 
+def _taken_away(_: Connection, v: Verdict, plan: Row[Any], row: Mapping[str, Any]) -> tuple[str, Any]:
+    left = f" About {row['etaSeconds']:.0f} s are left." if row["etaSeconds"] is not None else ""
+    return (
+        f"It is being {'resized' if v.status is Status.RESIZING else 'restored'}, then it is usable again.{left}",
+        None,
+    )
+
+
 def _failed(_: Connection, v: Verdict, plan: Row[Any], row: Mapping[str, Any]) -> tuple[str, Any]:
     return "Nothing by itself. Once the cause is gone: retry or reprovision.", None
 
@@ -174,6 +183,8 @@ _BY_STATUS: dict[Status, Callable[[Connection, Verdict, Row[Any], Mapping[str, A
     Status.PROVISIONED: _usable,
     Status.WARNINGS: _usable,
     Status.FAILED: _failed,
+    Status.RESIZING: _taken_away,
+    Status.RESTORING: _taken_away,
     Status.IN_GRACE: _in_grace,
     Status.DEPROVISIONING: _deprovisioning,
 }

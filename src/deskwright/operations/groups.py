@@ -1,6 +1,6 @@
 """Security and Microsoft 365 groups, and who is in them. Members are people: groups in groups do not count (E1)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ def _present(row: "Row[Any]") -> Item:
         "groupTypes": ["Unified"] if row.kind == "microsoft365" else [],
         "securityEnabled": row.kind == "security",
         "createdDateTime": row.created_at,
+        **row.profile,
     }
 
 
@@ -81,29 +82,46 @@ def create(
     display_name: str,
     kind: str = "security",
     members: Sequence[str] = (),
+    profile: Mapping[str, Any] | None = None,
     confirmed: bool = False,
 ) -> Item:
-    """Add a group, with its first members. Nobody is touched: it has no licence and no policy yet."""
+    """Add a group, with its first members. Nobody is touched: it has no licence and no policy yet.
+
+    `profile`: properties that nothing here acts on, such as the description, by the API's names.
+    """
     if kind not in KINDS:
         raise Refused("kind", kind, f"must be one of: {', '.join(KINDS)}")
     name = named.check_name("displayName", display_name)
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         named.refuse_taken(opened.connection, tenant, GROUP, name)
-        row = named.create(opened, GROUP, display_name=name, kind=kind)
+        row = named.create(opened, GROUP, display_name=name, kind=kind, profile=dict(profile or {}))
         if members:
             _add(opened, row, members)
         return _present(row)
 
 
 def set_(
-    database: Database, tenant: TenantRef, actor: str, group: str, *, display_name: str, confirmed: bool = False
+    database: Database,
+    tenant: TenantRef,
+    actor: str,
+    group: str,
+    *,
+    display_name: str | None = None,
+    profile: Mapping[str, Any] | None = None,
+    add: Sequence[str] = (),
+    confirmed: bool = False,
 ) -> Item:
-    """Rename a group."""
-    name = named.check_name("displayName", display_name)
+    """Rename a group, change the properties named in `profile`, and put people into it who are not in it yet."""
+    name = None if display_name is None else named.check_name("displayName", display_name)
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, GROUP, group)
-        named.refuse_taken(opened.connection, tenant, GROUP, name, besides=row.id)
-        return _present(named.modify(opened, GROUP, row, display_name=name))
+        if name is not None:
+            named.refuse_taken(opened.connection, tenant, GROUP, name, besides=row.id)
+        kept = None if profile is None else {**row.profile, **profile}
+        after = named.modify(opened, GROUP, row, display_name=name, profile=kept)
+        if add:
+            _add_new(opened, after, add)
+        return _present(after)
 
 
 def delete(database: Database, tenant: TenantRef, actor: str, group: str, *, confirmed: bool = False) -> Item:
@@ -123,7 +141,7 @@ def delete(database: Database, tenant: TenantRef, actor: str, group: str, *, con
 def add_members(
     database: Database, tenant: TenantRef, actor: str, group: str, users: Sequence[str], *, confirmed: bool = False
 ) -> Item:
-    """Put people into a group; those who are in it already stay as they are."""
+    """Put people into a group; those who are in it already stay as they are. `added`: the names of the others."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, GROUP, group)
         added = _add(opened, row, users)
@@ -176,6 +194,13 @@ def members(
 def touch_members(opened: Change, ids: Sequence[UUID], happened: str, subject: str) -> int:
     """Mark everyone who is in one of these groups."""
     return opened.touch(_MEMBERS, happened, subject, groups=list(ids))
+
+
+def _add_new(opened: Change, row: "Row[Any]", users: Sequence[str]) -> None:
+    added = _add(opened, row, users)
+    if len(added) < len(set(users)):
+        rule = "one or more of them are members already; add those who are not"
+        raise Refused("members", row.display_name, rule)
 
 
 def _add(opened: Change, row: "Row[Any]", users: Sequence[str]) -> list[str]:

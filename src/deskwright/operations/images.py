@@ -1,6 +1,6 @@
 """Images that Cloud PCs are made from: the gallery's, and the tenant's own (device images)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Row, func, select, text
 from deskwright.domain.images import GALLERY, check_version, gallery_image
 from deskwright.domain.rules import Refused
 from deskwright.operations import named, sites
-from deskwright.operations.change import TenantRef, change
+from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item, Noun
+from deskwright.store.audit import event
 from deskwright.store.database import Database
 from deskwright.store.tables import device_images
 
@@ -94,6 +95,86 @@ def create(
         return {**_present(row), "region": site.name}
 
 
+def create_everywhere(
+    database: Database,
+    tenant: TenantRef,
+    actor: str,
+    *,
+    display_name: str,
+    version: str,
+    source: Mapping[str, Any],
+    operating_system: str = "",
+    os_family: str = "",
+    confirmed: bool = False,
+) -> UUID:
+    """Add a device image at every site of the tenant, as clients do that know no sites. Returns the image's id."""
+    name = named.check_name("displayName", display_name)
+    columns = {"version": check_version(version), **_from_source(source, operating_system, os_family, None)}
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        c = device_images.c
+        same = select(c.id).where(
+            IMAGE.of(tenant), func.lower(c.display_name) == func.lower(name), c.version == version
+        )
+        if opened.connection.execute(same.limit(1)).first():
+            rule = f"version {version} of it is there already"
+            raise Refused("displayName", name, rule, code="nameAlreadyExists", remedy="Give it a new version")
+        return _copy(opened, _site_names(opened.connection, tenant), {"display_name": name, **columns})
+
+
+def rename(
+    database: Database, tenant: TenantRef, actor: str, image: UUID, display_name: str, *, confirmed: bool = False
+) -> None:
+    """Give an image another name, at every site; only while nothing uses it, as policies go by its name."""
+    name = named.check_name("displayName", display_name)
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        copies = _copies(opened.connection, tenant, image)
+        c = device_images.c
+        taken = select(c.id).where(
+            IMAGE.of(tenant),
+            func.lower(c.display_name) == func.lower(name),
+            c.version == copies[0].version,
+            c.image_id != image,
+        )
+        if opened.connection.execute(taken.limit(1)).first():
+            raise Refused("displayName", name, f"has a version {copies[0].version} already", code="nameAlreadyExists")
+        for row in copies:
+            if row.display_name != name:
+                _refuse_used(opened, row, "can be renamed only while nothing uses it")
+            named.modify(opened, IMAGE, row, display_name=name)
+
+
+def upload_again(database: Database, tenant: TenantRef, actor: str, image: UUID, *, confirmed: bool = False) -> None:
+    """Build the copies that failed anew, and make one at each site that has none."""
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        copies = _copies(opened.connection, tenant, image)
+        missing = _site_names(opened.connection, tenant)
+        for row in copies:
+            del missing[row.site_id]
+        failed = [row.id for row in copies if row.status == "failed"]
+        if not failed and not missing:
+            rule = f"is {copies[0].status} at every site; only one that failed can be uploaded again"
+            raise Refused("deviceImage", copies[0].display_name, rule, code="notAllowed")
+        now = func.tenant_now(tenant.id)
+        query = device_images.update().where(IMAGE.of(tenant), device_images.c.id.in_(failed))
+        opened.connection.execute(
+            query.values(status="pending", error_code=None, error_detail=None, next_step_at=now, modified_at=now)
+        )
+        kept = ("display_name", "version", "source", "operating_system", "os_family", "disk_gb")
+        if missing:
+            _copy(opened, missing, {name: copies[0]._mapping[name] for name in kept})
+        opened.audit("Upload device image again", IMAGE.kind, [event(image, copies[0].display_name)])
+
+
+def delete_everywhere(
+    database: Database, tenant: TenantRef, actor: str, image: UUID, *, confirmed: bool = False
+) -> None:
+    """E9, for an image's copies at every site."""
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        for row in _copies(opened.connection, tenant, image):
+            _refuse_used(opened, row, "can be deleted only while nothing uses it")
+            named.remove(opened, IMAGE, row)
+
+
 def delete(
     database: Database,
     tenant: TenantRef,
@@ -107,11 +188,7 @@ def delete(
     """E9: only while no policy and no Cloud PC uses it."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = _one(opened.connection, tenant, image, version, region)
-        uses = opened.connection.execute(_USES, {"tenant": tenant.id, "id": row.id}).one()
-        if uses.policies or uses.cloud_pcs:
-            users = [*(f"policy {p}" for p in uses.policies), *(["Cloud PCs"] if uses.cloud_pcs else [])]
-            rule = f"can be deleted only while nothing uses it: {', '.join(users)}"
-            raise Refused("deviceImage", f"{row.display_name} {row.version}", rule, code="notAllowed")
+        _refuse_used(opened, row, "can be deleted only while nothing uses it")
         named.remove(opened, IMAGE, row)
         return _present(row)
 
@@ -179,6 +256,34 @@ def _one(connection: Connection, tenant: TenantRef, image: str, version: str | N
             "deviceImage", image, f"names several: {there}", remedy="Say which by id, or by version and region"
         )
     return rows[0]
+
+
+def _copies(connection: Connection, tenant: TenantRef, image: UUID) -> "Sequence[Row[Any]]":
+    query = select(device_images).where(IMAGE.of(tenant), device_images.c.image_id == image)
+    rows = connection.execute(query.order_by(device_images.c.created_at, device_images.c.id)).all()
+    if not rows:
+        raise IMAGE.missing(image)
+    return rows
+
+
+def _copy(opened: Change, at: Mapping[UUID, str], columns: Mapping[str, Any]) -> UUID:
+    """Insert a pending copy at each of the sites; the image's id."""
+    if not at:
+        raise Refused("deviceImage", columns["display_name"], "the tenant has no site that could hold it")
+    now = func.tenant_now(opened.tenant.id)
+    made = [
+        named.create(opened, IMAGE, **columns, site_id=site, status="pending", next_step_at=now).image_id for site in at
+    ]
+    image: UUID = made[0]
+    return image
+
+
+def _refuse_used(opened: Change, row: "Row[Any]", rule: str) -> None:
+    uses = opened.connection.execute(_USES, {"tenant": opened.tenant.id, "id": row.id}).one()
+    if uses.policies or uses.cloud_pcs:
+        users = [*(f"policy {p}" for p in uses.policies), *(["Cloud PCs"] if uses.cloud_pcs else [])]
+        shown = f"{row.display_name} {row.version}"
+        raise Refused("deviceImage", shown, f"{rule}: {', '.join(users)}", code="notAllowed")
 
 
 def _site_names(connection: Connection, tenant: TenantRef) -> dict[UUID, str]:

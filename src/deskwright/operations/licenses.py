@@ -36,13 +36,26 @@ def _with_use(row: "Row[Any]") -> Item:
 
 PLAN = Noun("servicePlan", "service plan", service_plans, "displayName", "display_name", _present, "service-plan")
 
-# Everyone who holds the licence: directly and through a group is one (E1), and the deleted hold none.
+# Everyone who holds the licence: directly and through a group is one (E1), and the deleted hold none. Whose Cloud PC is
+# being resized to the plan is about to.
 _HOLDERS = """
     SELECT u.id FROM users u WHERE u.deleted_at IS NULL AND u.id IN (
       SELECT user_id FROM license_users WHERE plan_id = :plan
       UNION
-      SELECT m.user_id FROM license_groups l JOIN memberships m ON m.group_id = l.group_id WHERE l.plan_id = :plan)
+      SELECT m.user_id FROM license_groups l JOIN memberships m ON m.group_id = l.group_id WHERE l.plan_id = :plan
+      UNION
+      SELECT user_id FROM cloud_pcs WHERE target_plan_id = :plan)
 """
+_ALL_CONSUMED = text(
+    """
+    SELECT held.plan_id, count(*) AS held FROM (
+      SELECT plan_id, user_id FROM license_users WHERE tenant_id = :tenant
+      UNION
+      SELECT l.plan_id, m.user_id FROM license_groups l JOIN memberships m ON m.group_id = l.group_id
+       WHERE l.tenant_id = :tenant) held
+      JOIN users u ON u.id = held.user_id AND u.deleted_at IS NULL GROUP BY held.plan_id
+    """
+)
 _CONSUMED = text(f"SELECT count(*) FROM ({_HOLDERS}) holders")
 _NEWCOMERS = text(f"SELECT count(*) FROM unnest(CAST(:users AS uuid[])) wanted WHERE wanted NOT IN ({_HOLDERS})")
 _ASSIGN = {
@@ -76,7 +89,7 @@ _USES = text(
     SELECT (SELECT count(*) FROM license_users WHERE plan_id = :plan) AS users,
            (SELECT count(*) FROM license_groups WHERE plan_id = :plan) AS groups,
            EXISTS (SELECT 1 FROM cloud_pcs WHERE plan_id = :plan AND status <> 'gone') AS live,
-           EXISTS (SELECT 1 FROM cloud_pcs WHERE plan_id = :plan) AS history
+           EXISTS (SELECT 1 FROM cloud_pcs WHERE plan_id = :plan OR target_plan_id = :plan) AS history
     """
 )
 _GROUP_NAMES = text(
@@ -181,7 +194,7 @@ def assign(
         row = named.one(opened.connection, tenant, PLAN, plan)
         people = named.several(opened.connection, tenant, USER, users)
         through = named.several(opened.connection, tenant, GROUP, groups)
-        _refuse_beyond_seats(opened.connection, row, [p.id for p in people])
+        refuse_beyond_seats(opened.connection, row, [p.id for p in people])
         given = _apply(opened, row, _ASSIGN, people, through, "Assign licence", "Licence assigned")
         return {**_present(row), **given}
 
@@ -203,6 +216,42 @@ def remove(
         through = named.several(opened.connection, tenant, GROUP, groups)
         taken = _apply(opened, row, _REMOVE, people, through, "Remove licence", "Licence removed")
         return {**_present(row), **taken}
+
+
+def exchange(
+    database: Database,
+    tenant: TenantRef,
+    actor: str,
+    *,
+    add: Sequence[str] = (),
+    remove: Sequence[str] = (),
+    user: str | None = None,
+    group: str | None = None,
+    confirmed: bool = False,
+) -> None:
+    """Take some licences from one person or group and give others, all or nothing. Raises Refused for one to be
+    removed that is not held, or only through a group."""
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        connection = opened.connection
+        people = [named.one(connection, tenant, USER, user)] if user is not None else []
+        through = [named.one(connection, tenant, GROUP, group)] if group is not None else []
+        old = named.several(connection, tenant, PLAN, remove)
+        new = named.several(connection, tenant, PLAN, add)
+        if both := {p.id for p in old} & {p.id for p in new}:
+            raise Refused("addLicenses", str(both.pop()), "cannot be added and removed in the same request")
+        for row in old:
+            taken = _apply(opened, row, _REMOVE, people, through, "Remove licence", "Licence removed")
+            if not taken["users"] and not taken["groups"]:
+                _refuse_not_held(connection, row, people)
+        for row in new:
+            refuse_beyond_seats(connection, row, [p.id for p in people])
+            _apply(opened, row, _ASSIGN, people, through, "Assign licence", "Licence assigned")
+
+
+def consumption(connection: Connection, tenant: TenantRef) -> dict[UUID, int]:
+    """How many people hold each plan of the tenant, directly or through a group; plans that nobody holds are left
+    out."""
+    return {row.plan_id: row.held for row in connection.execute(_ALL_CONSUMED, {"tenant": tenant.id})}
 
 
 def list_(database: Database, tenant: TenantRef, after: str | None = None, limit: int = 100) -> list[Item]:
@@ -238,7 +287,16 @@ def _consumption(connection: Connection, tenant: TenantRef, row: "Row[Any]") -> 
     }
 
 
-def _refuse_beyond_seats(connection: Connection, plan: "Row[Any]", users: list[UUID]) -> None:
+def _refuse_not_held(connection: Connection, plan: "Row[Any]", people: "list[Row[Any]]") -> None:
+    of = {"plan": plan.id, "users": [p.id for p in people]}
+    if people and not connection.execute(_NEWCOMERS, of).scalar_one():
+        rule = "is held through a group; take the group's licence, or the person out of the group"
+        raise Refused("removeLicenses", plan.display_name, rule)
+    raise Refused("removeLicenses", plan.display_name, "is not assigned")
+
+
+def refuse_beyond_seats(connection: Connection, plan: "Row[Any]", users: list[UUID]) -> None:
+    """Refused where giving these users the licence directly would take more seats than there are (E6)."""
     of = {"plan": plan.id, "users": users}
     wanted = connection.execute(_NEWCOMERS, of).scalar_one() if users else 0
     if not wanted:

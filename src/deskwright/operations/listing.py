@@ -9,11 +9,12 @@ from sqlalchemy import Connection, Row, text
 
 from deskwright import errors
 from deskwright.decide.verdict import Waiting
+from deskwright.domain.runs import RunKind
 from deskwright.domain.status import USABLE, Status
 from deskwright.operations.change import TenantRef
 from deskwright.operations.estimate import Pace, Position, eta_seconds, pace, progress, step_title
-from deskwright.provision.pipeline import PIPELINE, STEPS
 from deskwright.provision.records import Outcome
+from deskwright.provision.remote import EVERY_STEP, steps_of
 from deskwright.settings import TenantSettings
 
 # One pass: the last run of each, and the steps of that run's last attempt rolled up.
@@ -22,8 +23,8 @@ _ROWS = """
       SELECT id, row_number() OVER (PARTITION BY plan_id ORDER BY entitled_number, id) AS position FROM cloud_pcs
        WHERE tenant_id = :tenant AND status = 'pendingProvision' AND waiting_for = 'seat')
     SELECT c.id, u.user_principal_name, c.display_name, COALESCE(s.device, c.device_name) AS device, c.device_name,
-           p.display_name AS plan, c.policy_name, c.status, c.status_since, c.status_detail, c.warnings, c.waiting_for,
-           c.grace_ends_at, q.position, site.name AS site, tenant_now(c.tenant_id) AS now,
+           p.display_name AS plan, c.policy_name, c.status, c.status_since, c.power_state, c.status_detail, c.warnings,
+           c.waiting_for, c.grace_ends_at, q.position, site.name AS site, tenant_now(c.tenant_id) AS now,
            r.number AS run, r.kind, r.state AS run_state, r.wake_at, r.wake_reason, r.options,
            COALESCE((t.settings ->> 'attempts')::int, :attempts) AS attempts,
            r.policy ->> 'join_type' = 'hybridAzureADJoin' AS hybrid,
@@ -43,6 +44,12 @@ _ROWS = """
           FROM steps WHERE run_id = r.id GROUP BY attempt ORDER BY attempt DESC LIMIT 1) s ON true
      WHERE c.tenant_id = :tenant
 """
+_AFTER = """
+       AND (lower(u.user_principal_name), p.display_name, c.created_at, c.id) > (
+         SELECT lower(au.user_principal_name), ap.display_name, ac.created_at, ac.id FROM cloud_pcs ac
+           JOIN users au ON au.id = ac.user_id JOIN service_plans ap ON ap.id = ac.plan_id
+          WHERE ac.id = :after AND ac.tenant_id = :tenant)
+"""
 _COUNTS = text(
     "SELECT status, count(*) AS n FROM cloud_pcs WHERE tenant_id = :tenant AND status <> 'gone' GROUP BY status"
 )
@@ -50,7 +57,8 @@ _UNSETTLED = text(
     """
     SELECT (SELECT count(*) FROM touched_users WHERE tenant_id = :tenant)
          + (SELECT count(*) FROM runs WHERE tenant_id = :tenant AND state = 'active')
-         + (SELECT count(*) FROM cloud_pcs c WHERE tenant_id = :tenant AND (status IN ('provisioning', 'deprovisioning')
+         + (SELECT count(*) FROM cloud_pcs c WHERE tenant_id = :tenant AND (status IN ('provisioning', 'deprovisioning',
+               'resizing', 'restoring')
              OR (status = 'pendingProvision' AND (waiting_for = 'start' OR (waiting_for = 'connection' AND EXISTS (
                  SELECT 1 FROM policy_connections pc JOIN connections k ON k.id = pc.connection_id
                   WHERE pc.policy_id = c.policy_id AND (k.checking OR k.health_status = 'pending')))))))
@@ -69,7 +77,8 @@ _LEDGER = text(
       SELECT l.*, s.name AS site, u.user_principal_name, c.display_name AS cloud_pc, c.status,
              tenant_now(l.tenant_id) AS now,
              l.state = 'disabled' OR l.release_at IS NOT NULL OR c.status = 'gone' OR (c.id IS NOT NULL AND
-               rank() OVER (PARTITION BY l.cloud_pc_id ORDER BY l.run_number DESC, l.attempt DESC) > 1) AS is_left
+               l.kind <> 'snapshot' AND rank() OVER (PARTITION BY l.cloud_pc_id, l.kind = 'snapshot'
+                                                     ORDER BY l.run_number DESC, l.attempt DESC) > 1) AS is_left
         FROM ledger l JOIN sites s ON s.id = l.site_id LEFT JOIN cloud_pcs c ON c.id = l.cloud_pc_id
         LEFT JOIN users u ON u.id = c.user_id
        WHERE l.tenant_id = :tenant AND l.state <> 'released'
@@ -95,8 +104,11 @@ def cloud_pcs(
     user: str | None = None,
     ids: Collection[UUID] | None = None,
     limit: int | None = None,
+    after: UUID | None = None,
 ) -> list[dict[str, Any]]:
     """The tenant's Cloud PCs that are not gone (with `ids`: those, gone or not), ordered by user and plan.
+
+    `after`: those that follow the Cloud PC with this id in that order; none where there is no such one.
 
     Two queries, however many there are. `etaSeconds` and all times are in the tenant's time.
     """
@@ -108,7 +120,9 @@ def cloud_pcs(
         query, values["statuses"] = query + " AND c.status = ANY(:statuses)", list(statuses)
     if user is not None:
         query, values["user"] = query + " AND lower(u.user_principal_name) = lower(:user)", user
-    query += " ORDER BY lower(u.user_principal_name), p.display_name, c.created_at"
+    if after is not None:
+        query, values["after"] = query + _AFTER, after
+    query += " ORDER BY lower(u.user_principal_name), p.display_name, c.created_at, c.id"
     if limit is not None:
         query, values["limit"] = query + " LIMIT :limit", limit
     rows = connection.execute(text(query), values).all()
@@ -181,9 +195,10 @@ def waiting_text(row: Mapping[str, Any]) -> str:
 
 def _cloud_pc(row: Row[Any], usual: Pace) -> dict[str, Any]:
     active = row.run_state == "active"
+    kind = RunKind(row.kind or RunKind.PROVISION)
     shows_steps = active or row.status == Status.FAILED
     where = Position(
-        steps=row.options["steps"] if row.kind == "repair" else [step.id for step in PIPELINE],
+        steps=[step.id for step in steps_of(kind, row.options or {})],
         step=row.step,
         step_ended=row.ended_at is not None,
         step_started_at=row.started_at,
@@ -193,7 +208,8 @@ def _cloud_pc(row: Row[Any], usual: Pace) -> dict[str, Any]:
         now=row.now,
     )
     between = active and where.attempt_failed
-    step = where.steps[0] if between or (active and row.step is None) else row.step
+    step = where.steps[0] if where.steps and (between or (active and row.step is None)) else row.step
+    number = (row.attempt or 0) + 1 if between or row.attempt is None else row.attempt
     return {
         "id": str(row.id),
         "userPrincipalName": row.user_principal_name,
@@ -207,12 +223,13 @@ def _cloud_pc(row: Row[Any], usual: Pace) -> dict[str, Any]:
         "warnings": row.warnings,
         "run": row.run,
         "runKind": row.kind if active else None,
-        "stage": (STEPS[step].stage.value if step in STEPS else row.stage) if shows_steps else None,
+        "stage": _stage(row.stage, step) if shows_steps else None,
         "step": step if shows_steps else None,
         "stepTitle": step_title(step) if shows_steps else None,
         "steps": {} if between else row.outcomes or {},
-        "attempt": ((row.attempt or 0) + 1 if between or row.attempt is None else row.attempt) if shows_steps else None,
+        "attempt": number if shows_steps and kind.makes_machine else None,
         "attempts": row.attempts,
+        "powerState": row.power_state,
         "since": row.status_since,
         "waitingFor": row.waiting_for,
         "waitingReason": row.wake_reason if active and row.wake_at else None,
@@ -223,6 +240,10 @@ def _cloud_pc(row: Row[Any], usual: Pace) -> dict[str, Any]:
         "progress": round(_progress(row.status, active, where, usual), 3),
         "now": row.now,
     }
+
+
+def _stage(begun: str | None, step: str | None) -> str | None:
+    return EVERY_STEP[step].stage.value if begun is None and step in EVERY_STEP else begun
 
 
 def _progress(status: str, active: bool, where: Position, usual: Pace) -> float:

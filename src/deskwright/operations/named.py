@@ -178,7 +178,9 @@ def check_limit(limit: int) -> int:
 
 def create(opened: Change, noun: Noun, **values: Any) -> "Row[Any]":
     """Insert an object (columns by name), and write it down."""
-    values = {"tenant_id": opened.tenant.id, "created_at": func.tenant_now(opened.tenant.id), **values}
+    now = func.tenant_now(opened.tenant.id)
+    times = {"created_at": now, "modified_at": now} if "modified_at" in noun.table.c else {"created_at": now}
+    values = {"tenant_id": opened.tenant.id, **times, **values}
     row = opened.connection.execute(insert(noun.table).values(**values).returning(*noun.table.c)).one()
     item = noun.present(row)
     opened.audit(f"Create {noun.word}", noun.kind, [event(row.id, item[noun.field], None, item)])
@@ -195,6 +197,8 @@ def modify(opened: Change, noun: Noun, row: "Row[Any]", **values: Any) -> "Row[A
     if all(row._mapping[k] == v for k, v in stored.items()):
         return row
     t = noun.table
+    if "modified_at" in t.c:
+        stored["modified_at"] = func.tenant_now(opened.tenant.id)
     changed = update(t).where(t.c.tenant_id == opened.tenant.id, t.c.id == row.id).values(**stored)
     after = opened.connection.execute(changed.returning(*t.c)).one()
     write_difference(opened, noun, row.id, noun.present(row), noun.present(after))

@@ -1,6 +1,6 @@
 """Provisioning policies: where, what and how, once, for everyone in the groups they are assigned to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from sqlalchemy import delete as delete_from
 
 from deskwright.domain.naming import DEFAULT_TEMPLATE, check_policy_name, check_template
 from deskwright.domain.rules import Refused
-from deskwright.operations import assignments, named, policy_ground
+from deskwright.operations import assignments, named, organization, policy_ground
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item
 from deskwright.operations.policy_ground import Ground
@@ -39,25 +39,32 @@ def create(
     gallery_image: str | None = None,
     device_image: str | None = None,
     naming_template: str = DEFAULT_TEMPLATE,
-    locale: str = "en-US",
+    locale: str | None = None,
     single_sign_on: bool = True,
     local_admin_enabled: bool = False,
+    kept: Mapping[str, Any] | None = None,
     groups: Sequence[str] = (),
     confirmed: bool = False,
 ) -> Item:
-    """Add a policy, and assign it to `groups` in that order."""
+    """Add a policy, and assign it to `groups` in that order.
+
+    Without a locale it is the organization's language. `kept` properties are told again, and mean nothing.
+    """
     name = check_policy_name(display_name)
     values = {
         "display_name": name,
         "description": description.strip(),
         "provisioning_type": policy_ground.check_provisioning_type(provisioning_type),
         "naming_template": check_template(naming_template),
-        "locale": policy_ground.check_locale(locale),
         "single_sign_on": single_sign_on,
         "local_admin_enabled": local_admin_enabled,
+        "kept_properties": _kept({}, kept or {}),
+        "created_by": actor,
+        "modified_by": actor,
     }
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         named.refuse_taken(opened.connection, tenant, POLICY, name)
+        values["locale"] = policy_ground.check_locale(locale or organization.language(opened.connection, tenant))
         place = policy_ground.ground(
             opened.connection,
             tenant,
@@ -99,6 +106,7 @@ def set_(
     locale: str | None = None,
     single_sign_on: bool | None = None,
     local_admin_enabled: bool | None = None,
+    kept: Mapping[str, Any] | None = None,
     confirmed: bool = False,
 ) -> Item:
     """Change what is given, for Cloud PCs provisioned or reprovisioned from now on (E7).
@@ -121,12 +129,14 @@ def set_(
         if values["display_name"] is not None:
             named.refuse_taken(opened.connection, tenant, POLICY, values["display_name"], besides=row.id)
         columns = {k: v for k, v in values.items() if v is not None}
+        if kept is not None:
+            columns["kept_properties"] = _kept(row.kept_properties, kept)
         place = _ground_after(opened, row, before, join_type, connections, region_group, region)
         moved = any(given is not None for given in (join_type, connections, region_group, region))
         columns |= place.columns
         if moved or gallery_image is not None or device_image is not None:
-            kept = (None, None) if gallery_image or device_image else (row.gallery_image, row.device_image)
-            wanted = {"gallery": gallery_image or kept[0], "device": device_image or kept[1]}
+            had = (None, None) if gallery_image or device_image else (row.gallery_image, row.device_image)
+            wanted = {"gallery": gallery_image or had[0], "device": device_image or had[1]}
             columns |= policy_ground.image(opened.connection, tenant, place, **wanted)
         return _save(opened, row, before, columns, place)
 
@@ -205,12 +215,17 @@ def _save(opened: Change, row: "Row[Any]", before: Item, columns: dict[str, Any]
         connection.execute(delete_from(policy_connections).where(c.tenant_id == tenant.id, c.policy_id == row.id))
         _connect(opened, row.id, place)
     mine = policies.c.tenant_id == tenant.id, policies.c.id == row.id
-    new = {"revision": policies.c.revision + 1, "modified_at": func.tenant_now(tenant.id), **columns}
+    now = func.tenant_now(tenant.id)
+    new = {"revision": policies.c.revision + 1, "modified_at": now, "modified_by": opened.actor, **columns}
     after = connection.execute(update(policies).where(*mine).values(**new).returning(*policies.c)).one()
     item = present(connection, tenant, [after])[0]
     named.write_difference(opened, POLICY, row.id, before, item)
     opened.touch(_PENDING, "Provisioning policy edited", after.display_name, policy=row.id)
     return item
+
+
+def _kept(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**before, **given}.items() if value is not None}
 
 
 def _connect(opened: Change, policy: UUID, place: Ground) -> None:

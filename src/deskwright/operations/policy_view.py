@@ -24,6 +24,7 @@ def _present(row: "Row[Any]") -> Item:
         "windowsSetting": {"locale": row.locale},
         "enableSingleSignOn": row.single_sign_on,
         "localAdminEnabled": row.local_admin_enabled,
+        **({"keptProperties": row.kept_properties} if row.kept_properties else {}),
         "revision": row.revision,
         "createdDateTime": row.created_at,
         "lastModifiedDateTime": row.modified_at,

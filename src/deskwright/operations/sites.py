@@ -13,7 +13,7 @@ from deskwright.operations.change import TenantRef, change
 from deskwright.operations.named import Item, Noun
 from deskwright.providers.registry import Site, providers_for
 from deskwright.store.database import Database
-from deskwright.store.tables import sites
+from deskwright.store.tables import connections, sites
 
 SIMULATED: Mapping[str, Any] = {"kind": "simulator"}
 # A site's configuration is shown to every reader of the tenant and stored as it is.
@@ -146,6 +146,24 @@ def in_region(connection: Connection, tenant: TenantRef, region: str) -> "Row[An
     )
     remedy = "deskwright site list shows those there are"
     raise Refused("region", region, rule, code="regionNotSupported", remedy=remedy)
+
+
+def of_network(connection: Connection, tenant: TenantRef, network: str) -> "Row[Any]":
+    """The site of a network nobody gave a region for: the only one there is; where a connection into it is already; or,
+    where every site is simulated and so has any network, the first that was made. Else regionNotSupported."""
+    order = sites.c.created_at, func.lower(sites.c.name)
+    there = connection.execute(select(sites).where(SITE.of(tenant)).order_by(*order)).all()
+    if len(there) == 1:
+        return there[0]
+    k = connections.c
+    known = select(k.site_id).where(k.tenant_id == tenant.id, func.lower(k.network) == func.lower(network)).distinct()
+    reached = set(connection.execute(known).scalars())
+    if len(reached) == 1:
+        return next(row for row in there if row.id in reached)
+    if there and all(row.compute.get("kind") == "simulator" for row in there):
+        return there[0]
+    rule = f"must say where the network is, one of: {', '.join(row.name for row in there) or '(no sites)'}"
+    raise Refused("virtualNetworkLocation", None, rule, code="regionNotSupported")
 
 
 def check_providers(database: Database, tenant: TenantRef, values: Mapping[str, Any]) -> None:

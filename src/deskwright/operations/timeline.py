@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, text
 
 from deskwright import errors
 from deskwright.domain.rules import NotFound, Refused
+from deskwright.domain.runs import RunKind
 from deskwright.operations.change import TenantRef
 from deskwright.operations.cloud_pcs import find
 from deskwright.operations.estimate import step_title
@@ -143,6 +144,7 @@ def _run(run: Row[Any], steps: Sequence[Row[Any]], pc: Row[Any]) -> dict[str, An
     return {
         "number": run.number,
         "kind": run.kind,
+        "kindWords": RunKind(run.kind).words,
         "state": run.state,
         "provisioningPolicyName": run.policy.get("display_name"),
         "policy": {k: v for k, v in run.policy.items() if k not in ("id", "tenant_id")},

@@ -3,7 +3,7 @@
 A change takes effect at the next sign-in or by repair, so nobody is touched by one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +33,9 @@ def _present(row: "Row[Any]") -> Item:
             "frequencyInHours": row.restore_frequency_hours,
             "frequencyType": FREQUENCIES.get(row.restore_frequency_hours, "default"),
         },
+        **({"keptProperties": row.kept_properties} if row.kept_properties else {}),
         "createdDateTime": row.created_at,
+        "lastModifiedDateTime": row.modified_at,
     }
 
 
@@ -49,8 +51,9 @@ _ASSIGNED = text(
 )
 _ADD = text(
     """
-    INSERT INTO user_setting_assignments (setting_id, group_id, tenant_id)
-    SELECT :setting, wanted, :tenant FROM unnest(CAST(:groups AS uuid[])) AS wanted ON CONFLICT DO NOTHING
+    INSERT INTO user_setting_assignments (setting_id, group_id, tenant_id, created_at)
+    SELECT :setting, wanted, :tenant, tenant_now(:tenant) FROM unnest(CAST(:groups AS uuid[])) AS wanted
+    ON CONFLICT DO NOTHING
     """
 )
 _REMOVE = text(
@@ -71,10 +74,14 @@ def create(
     reset_enabled: bool = False,
     restore_enabled: bool = False,
     restore_frequency_hours: int = 12,
+    kept: Mapping[str, Any] | None = None,
     groups: Sequence[str] = (),
     confirmed: bool = False,
 ) -> Item:
-    """Add a user setting; being the newest, it wins over the others that reach the same person."""
+    """Add a user setting; being the newest, it wins over the others that reach the same person.
+
+    `kept` properties are told again, and mean nothing.
+    """
     name = named.check_name("displayName", display_name)
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         named.refuse_taken(opened.connection, tenant, USER_SETTING, name)
@@ -86,6 +93,7 @@ def create(
             reset_enabled=reset_enabled,
             restore_enabled=restore_enabled,
             restore_frequency_hours=_check_frequency(restore_frequency_hours),
+            kept_properties=dict(kept or {}),
         )
         if groups:
             _replace(opened, row, groups)
@@ -103,18 +111,21 @@ def set_(
     reset_enabled: bool | None = None,
     restore_enabled: bool | None = None,
     restore_frequency_hours: int | None = None,
+    kept: Mapping[str, Any] | None = None,
     confirmed: bool = False,
 ) -> Item:
-    """Change what is given."""
+    """Change what is given; `kept` properties are put beside those it had, None takes one away."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, USER_SETTING, setting)
         if display_name is not None:
             display_name = named.check_name("displayName", display_name)
             named.refuse_taken(opened.connection, tenant, USER_SETTING, display_name, besides=row.id)
+        merged = {name: value for name, value in {**row.kept_properties, **(kept or {})}.items() if value is not None}
         after = named.modify(
             opened,
             USER_SETTING,
             row,
+            kept_properties=merged,
             display_name=display_name,
             local_admin_enabled=local_admin_enabled,
             reset_enabled=reset_enabled,
@@ -133,6 +144,25 @@ def set_assignments(
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, USER_SETTING, setting)
         _replace(opened, row, groups)
+        return _with_groups(opened.connection, tenant, [row])[0]
+
+
+def assign(
+    database: Database,
+    tenant: TenantRef,
+    actor: str,
+    setting: str,
+    *,
+    add: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    confirmed: bool = False,
+) -> Item:
+    """Assign it to more groups, or take it from some; the others keep it."""
+    with change(database, tenant, actor, confirmed=confirmed) as opened:
+        row = named.one(opened.connection, tenant, USER_SETTING, setting)
+        gone = {g.id for g in named.several(opened.connection, tenant, GROUP, drop)}
+        has = [a["groupId"] for a in _with_groups(opened.connection, tenant, [row])[0]["assignments"]]
+        _replace(opened, row, [*(g for g in has if UUID(g) not in gone), *add])
         return _with_groups(opened.connection, tenant, [row])[0]
 
 

@@ -1,11 +1,14 @@
 """People of the tenant's directory."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row, func, select, text
 
 from deskwright.domain.rules import Refused
+from deskwright.identity import sign_in
+from deskwright.identity.passwords import check_password
 from deskwright.operations import named
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item, Noun
@@ -25,6 +28,8 @@ def _present(row: "Row[Any]") -> Item:
         "onPremisesUserPrincipalName": row.on_premises_user_principal_name,
         "createdDateTime": row.created_at,
         "deletedDateTime": row.deleted_at,
+        **({"mail": row.mail} if row.mail else {}),
+        **row.profile,
     }
 
 
@@ -80,9 +85,16 @@ def create(
     display_name: str = "",
     account_enabled: bool = True,
     on_premises_user_principal_name: str | None = None,
+    mail: str | None = None,
+    profile: Mapping[str, Any] | None = None,
+    password: str | None = None,
+    must_change: bool = True,
     confirmed: bool = False,
 ) -> Item:
-    """Add a person. Nobody is touched: without licence and group nothing is due."""
+    """Add a person. Nobody is touched: without licence and group nothing is due.
+
+    `profile`: properties that nothing here acts on, by the API's names. `must_change`: the password, at sign-in.
+    """
     upn = _check_upn("userPrincipalName", user_principal_name)
     on_premises = on_premises_user_principal_name
     values = {
@@ -92,10 +104,17 @@ def create(
         "on_premises_user_principal_name": _check_upn("onPremisesUserPrincipalName", on_premises)
         if on_premises
         else None,
+        "mail": mail or None,
+        "profile": dict(profile or {}),
     }
+    if password is not None:
+        check_password(password, upn)
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         named.refuse_taken(opened.connection, tenant, USER, upn)
-        return _present(named.create(opened, USER, **values))
+        row = named.create(opened, USER, **values)
+        if password is not None:
+            _set_password(opened, row, password, must_change)
+        return _present(row)
 
 
 def set_(
@@ -108,9 +127,16 @@ def set_(
     display_name: str | None = None,
     account_enabled: bool | None = None,
     on_premises_user_principal_name: str | None = None,
+    mail: str | None = None,
+    profile: Mapping[str, Any] | None = None,
+    password: str | None = None,
+    must_change: bool = True,
     confirmed: bool = False,
 ) -> Item:
-    """Change what is given. Disabling starts nothing new and takes nothing away (E1)."""
+    """Change what is given; of `profile` only the properties named.
+
+    Disabling starts nothing new and takes nothing away (E1).
+    """
     if user_principal_name is not None:
         user_principal_name = _check_upn("userPrincipalName", user_principal_name)
     if on_premises_user_principal_name:
@@ -127,7 +153,11 @@ def set_(
             display_name=None if display_name is None else named.check_name("displayName", display_name),
             account_enabled=account_enabled,
             on_premises_user_principal_name=on_premises_user_principal_name,
+            mail=mail,
+            profile=None if profile is None else {**row.profile, **profile},
         )
+        if password is not None:
+            _set_password(opened, after, check_password(password, after.user_principal_name), must_change)
         if after.account_enabled != row.account_enabled:
             _touch(opened, after, "User enabled" if after.account_enabled else "User disabled")
         return _present(after)
@@ -180,6 +210,12 @@ def _mark(opened: Change, row: "Row[Any]", deleted_at: str, activity: str, happe
     opened.audit(activity, "user", [event(row.id, row.user_principal_name, before, now)])
     _touch(opened, row, happened)
     return now
+
+
+def _set_password(opened: Change, row: "Row[Any]", password: str, must_change: bool) -> None:
+    sign_in.set_password(opened.connection, row.tenant_id, row.id, password, must_change=must_change)
+    after = {"password": "set", "forceChangePasswordNextSignIn": must_change}
+    opened.audit("Set password", "user", [event(row.id, row.user_principal_name, None, after)])
 
 
 def _touch(opened: Change, row: "Row[Any]", happened: str) -> None:

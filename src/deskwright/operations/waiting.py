@@ -1,13 +1,14 @@
-"""Waiting until what a change led to has settled (`apply --wait`)."""
+"""Waiting: until what a change led to has settled (`apply --wait`), until a Cloud PC has a status (`wait`)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
-from deskwright.domain.status import SETTLED
+from deskwright.domain.status import SETTLED, TAKEN_AWAY, USABLE, Status
 from deskwright.store.database import Database
 
 # Pending for a seat or a healthy connection is settled: only an administrator can move it on. Pending for its turn, or
@@ -66,3 +67,31 @@ def wait_until_settled(
             return False
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+SETTLED_WORD = "settled"
+"""Beside the statuses, what one may wait for: that nothing moves by itself any more."""
+
+
+def reached(rows: Sequence[Mapping[str, Any]], wanted: str, busy: bool) -> bool | None:
+    """Whether all `rows` of `listing.cloud_pcs` have the status `wanted`, or have settled.
+
+    None while that is open, False when it cannot come by itself. `busy`: a change of theirs has not been looked at
+    yet. provisioned includes provisionedWithWarnings.
+    """
+    if busy:
+        return None
+    if not rows:
+        return True if wanted == Status.GONE else None
+    if wanted == SETTLED_WORD:
+        return True if all(_calm(row) for row in rows) else None
+    accepted = {wanted, Status.WARNINGS} if wanted == Status.PROVISIONED else {wanted}
+    if all(row["status"] in accepted for row in rows):
+        return True
+    stuck = wanted in USABLE and any(row["status"] == Status.FAILED for row in rows) and all(_calm(row) for row in rows)
+    return False if stuck else None
+
+
+def _calm(row: Mapping[str, Any]) -> bool:
+    moving = row["status"] in (Status.PROVISIONING, Status.DEPROVISIONING, *TAKEN_AWAY) or row["waitingFor"] == "start"
+    return not moving and row["runKind"] is None

@@ -6,6 +6,7 @@
 | `release` of an object that is gone, was never made, or is released twice succeeds | yes |
 | `inventory` lists every object of the site with its key, also those whose making is not finished | yes |
 | What takes long raises `NotYet` with the time to ask again; the caller then asks the same again | yes |
+| What changes a machine (power, restart, resize, restore) happens once per call's run, attempt and step | yes |
 | What fails raises `ProviderError` with a code of the error catalogue and the values its message needs | yes |
 | A call returns within seconds; nothing waits inside a provider | yes |
 | Objects carry a person's name or a device name for humans to read; nothing is decided by it | no |
@@ -143,6 +144,29 @@ class Compute(Protocol):
         """
         ...
 
+    def power(self, call: Call, vm_id: str, on: bool) -> None:
+        """Turn the machine on, or off as its power button would. Raises NotYet until it is."""
+        ...
+
+    def restart(self, call: Call, vm_id: str) -> None:
+        """Restart the machine. Raises NotYet until it runs again."""
+        ...
+
+    def resize(self, call: Call, vm_id: str, size: Size, model: str) -> None:
+        """Give the machine, with what it reserved, another size and the model of that size; then it runs.
+
+        The disk only grows. Raises NotYet, capacityUnavailable, requestDisallowedByPolicy.
+        """
+        ...
+
+    def snapshot(self, call: Call, vm_id: str) -> Made:
+        """A copy of the machine's disk as it is now; the machine goes on. Raises NotYet."""
+        ...
+
+    def restore(self, call: Call, vm_id: str, snapshot_id: str) -> None:
+        """Make the disk what it was when that snapshot was taken; then the machine runs. Raises NotYet."""
+        ...
+
     def release(self, kind: Kind, key: str) -> None:
         """Delete the object with this key and free what it held."""
         ...
@@ -174,6 +198,10 @@ class Directory(Protocol):
         """The device object a joined computer gets by synchronisation. Raises NotYet until it is there."""
         ...
 
+    def describe(self, call: Call, device_id: str, attributes: Mapping[str, str]) -> None:
+        """Set `attributes` of a device object, and leave its others. Raises where there is none."""
+        ...
+
     def release(self, kind: Kind, key: str) -> None:
         """Delete a device object; disable a computer account."""
         ...
@@ -190,6 +218,10 @@ class Management(Protocol):
 
     def set_primary_user(self, call: Call, managed_device_id: str, user_principal_name: str) -> None:
         """Raises userNotFound where the service does not know the user."""
+        ...
+
+    def describe(self, call: Call, managed_device_id: str, attributes: Mapping[str, str]) -> None:
+        """Set `attributes` of a managed device, and leave its others. Raises where there is none."""
         ...
 
     def release(self, kind: Kind, key: str) -> None: ...

@@ -64,10 +64,12 @@ def clean_up(world: World, cloud_pc: UUID) -> None:
             [cloud_pc],
             Status.GONE,
             gone_at=NOW,
+            power_state=None,
             grace_ends_at=None,
             waiting_for=None,
         )
         connection.execute(text("DELETE FROM sign_in_details WHERE cloud_pc_id = :id"), {"id": cloud_pc})
+        connection.execute(text("DELETE FROM snapshots WHERE cloud_pc_id = :id"), {"id": cloud_pc})
         jobs.defer(connection, FILL_SEATS, [row.plan_id], priority=FILL_PRIORITY)
         # A policy may reach the pair now (E8).
         touch_users(connection, row.tenant_id, [row.user_id], {"actor": "deskwright", "activity": "Cloud PC is gone"})

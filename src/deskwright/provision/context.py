@@ -8,6 +8,7 @@ from uuid import UUID
 
 from deskwright.domain.plans import Size
 from deskwright.domain.resources import Kind
+from deskwright.domain.runs import RunKind
 from deskwright.providers.contract import Call, Made, Providers
 from deskwright.settings import Settings, TenantSettings
 from deskwright.store.database import Database
@@ -41,7 +42,7 @@ class RunFacts:
     cloud_pc_id: UUID
     cloud_pc_name: str
     number: int
-    kind: str
+    kind: RunKind
     options: Mapping[str, Any]
     policy: Mapping[str, Any]
     """The snapshot this run uses (E7): columns of `policies`, and ``connections``, ids in order."""

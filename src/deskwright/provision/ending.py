@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from deskwright import jobs
 from deskwright.domain.status import Status
-from deskwright.provision import records
+from deskwright.provision import records, remote_ending
 from deskwright.provision.context import Ground, RunFacts, World
 from deskwright.provision.ledger import FILL_PRIORITY, FILL_SEATS, schedule_release
 from deskwright.provision.records import Ending, SignIn
@@ -17,15 +17,6 @@ from deskwright.provision.sites import USABLE_HEALTH
 from deskwright.store.database import Database
 from deskwright.store.status import NOW, move
 from deskwright.store.touched import touch_users
-
-# A repair leaves the Cloud PC where it is; in grace, what it will return to is mended instead.
-_REPAIRED = text(
-    """
-    UPDATE cloud_pcs SET warnings = CAST(:warnings AS jsonb),
-           grace = CASE WHEN grace IS NULL THEN NULL ELSE grace || jsonb_build_object('was', CAST(:status AS text)) END
-     WHERE id = :cloud_pc RETURNING status
-    """
-)
 
 
 def succeed(
@@ -37,14 +28,15 @@ def succeed(
     warnings: Sequence[Mapping[str, Any]],
     secret: str | None,
 ) -> None:
-    """The last step has ended well: the Cloud PC is the user's."""
+    """The last step has ended well: the Cloud PC is the user's, or what was asked of it is done."""
     with world.database.begin() as connection:
         secret_kept = world.secrets.encrypt(secret) if secret else None
         name = made.get("localAccount") or run.user
-        sign_in = None if run.kind == "repair" else SignIn(world.settings.portal_address, name, secret_kept)
+        new = run.kind.makes_machine
+        sign_in = SignIn(world.settings.portal_address, name, secret_kept) if new else None
         _end_run(connection, run, ended, "succeeded", None, sign_in)
-        if run.kind == "repair":
-            _repaired(connection, run, warnings)
+        if not new:
+            remote_ending.succeeded(connection, run, made, warnings)
             return
         move(
             connection,
@@ -61,6 +53,7 @@ def succeed(
             site_id=ground.site_id,
             connection_id=ground.connection_id,
             user_account_type=None,
+            power_state="running",
             provisioned_at=NOW,
         )
 
@@ -86,7 +79,8 @@ def fail_run(
     with database.begin() as connection:
         error = {"code": code, "values": dict(values)}
         _end_run(connection, run, ended, "failed", error)
-        if run.kind == "repair":
+        if not run.kind.makes_machine:
+            remote_ending.failed(connection, run, code)
             return
         _release(connection, run, attempt)
         move(
@@ -154,19 +148,6 @@ def _release(connection: Connection, run: RunFacts, attempt: int) -> None:
         attempt=attempt,
         keep_machine=run.settings.keepFailedMachines,
     )
-
-
-def _repaired(connection: Connection, run: RunFacts, warnings: Sequence[Mapping[str, Any]]) -> None:
-    redone = set(run.options["steps"])
-    before = connection.execute(
-        text("SELECT warnings FROM cloud_pcs WHERE id = :id FOR UPDATE"), {"id": run.cloud_pc_id}
-    ).scalar_one()
-    left = [w for w in before if w["step"] not in redone] + list(warnings)
-    status = Status.WARNINGS if left else Status.PROVISIONED
-    values = {"cloud_pc": run.cloud_pc_id, "warnings": json.dumps(left), "status": status}
-    now = connection.execute(_REPAIRED, values).scalar_one()
-    if now in (Status.PROVISIONED, Status.WARNINGS) and now != status:
-        move(connection, [run.cloud_pc_id], status, actor="deskwright", why="repair")
 
 
 def _plain(value: Any) -> Any:

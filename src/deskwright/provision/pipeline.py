@@ -21,6 +21,8 @@ class Stage(StrEnum):
     CORE = "core"
     CONFIGURE = "configure"
     ASSIGN = "assign"
+    ACTION = "action"
+    """A remote action on a machine that is there, see `provision.remote`."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Connection, text
 
 from deskwright.domain.plans import Size
+from deskwright.domain.runs import RunKind
 from deskwright.provision.context import RunFacts
 from deskwright.settings import TenantSettings
 from deskwright.store.database import Database
@@ -212,7 +214,7 @@ def take(database: Database, run: UUID) -> RunFacts | None:
         cloud_pc_id=row.cloud_pc_id,
         cloud_pc_name=row.display_name,
         number=row.number,
-        kind=row.kind,
+        kind=RunKind(row.kind),
         options=row.options,
         policy=row.policy,
         user_id=row.user_id,
@@ -358,12 +360,15 @@ def _advance_values(
         "cloud_pc": run.cloud_pc_id,
         "number": run.number,
         "site": begun.site_id if begun else None,
-        "ended": json.dumps(end, default=str),
+        "ended": _json(end),
         "keys": [row["key"] for row in ended.confirmed] if ended else [],
-        "confirmed": json.dumps(list(ended.confirmed) if ended else [], default=str),
-        "begun": json.dumps(begin, default=str),
-        "intended": json.dumps(
-            [{"attempt": begun.attempt, "step": begun.step, **i} for i in begun.intended] if begun else [],
-            default=str,
-        ),
+        "confirmed": _json(list(ended.confirmed)) if ended and ended.confirmed else "[]",
+        "begun": _json(begin),
+        "intended": _json([{"attempt": begun.attempt, "step": begun.step, **i} for i in begun.intended])
+        if begun and begun.intended
+        else "[]",
     }
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, default=str).decode()

@@ -1,4 +1,4 @@
-"""Carrying one run through the pipeline: from its step rows, from any instant on, in any process (V1-V6).
+"""Carrying one run through its steps: from its step rows, from any instant on, in any process (V1-V6).
 
 `carry` is called when a run is due and returns when it has ended or must wait; a wait is a deadline in the run's row
 and holds nothing. Everything it knows it has read from the rows, everything it did is in them before it goes on.
@@ -11,14 +11,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from deskwright.domain.runs import RunKind
 from deskwright.errors import Effect, entry, explain
 from deskwright.providers.contract import NotYet, ProviderError, Providers
 from deskwright.providers.registry import providers_for
 from deskwright.provision import clean_up, ending, ledger, records
 from deskwright.provision.context import Done, Ground, RunFacts, StepContext, StepFailed, World
-from deskwright.provision.pipeline import PIPELINE, STEPS, Step
+from deskwright.provision.pipeline import PIPELINE, Step
 from deskwright.provision.records import Beginning, Ending, LeaseLost, Outcome, StepRow, Watch
+from deskwright.provision.remote import ACTIONS, EVERY_STEP
 from deskwright.provision.sites import NoHealthyConnection, choose_ground, load_site
+from deskwright.store.statements import same_connections
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,11 @@ class Trouble:
 
 def carry(world: World, run_id: UUID, notice: Notice = lambda *_: None) -> None:
     """Carry the run as far as it goes now. Safe to call at any time, also for one that has ended."""
+    with same_connections():
+        _carry(world, run_id, notice)
+
+
+def _carry(world: World, run_id: UUID, notice: Notice) -> None:
     run = records.take(world.database, run_id)
     if run is None:
         return
@@ -60,7 +68,7 @@ def carry(world: World, run_id: UUID, notice: Notice = lambda *_: None) -> None:
         log.info("run %s is carried by somebody else now", run_id)
     except NoHealthyConnection as none:
         if not ending.wait_for_connection(world.database, run, none.names):
-            carry(world, run_id, notice)  # one turned healthy just now
+            _carry(world, run_id, notice)  # one turned healthy just now
 
 
 def _open_attempt(world: World, run: RunFacts, rows: list[StepRow]) -> Attempt | None:
@@ -86,10 +94,10 @@ def _open_attempt(world: World, run: RunFacts, rows: list[StepRow]) -> Attempt |
 
 
 def _next_attempt(world: World, run: RunFacts, after: int) -> Attempt | None:
-    if run.kind == "repair":
+    if not run.kind.makes_machine:
         ground = Ground.from_json(run.options["ground"])
     else:
-        if after == 0 and run.kind == "reprovision":
+        if after == 0 and run.kind is RunKind.REPROVISION:
             clean_up.release_due(world, run.cloud_pc_id)  # the old machine goes before the new one asks for its room
         try:
             ground = choose_ground(world.database, run)
@@ -169,7 +177,8 @@ def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice
 def _advance(world: World, run: RunFacts, attempt: Attempt, ended: Ending | None, step: Step) -> Watch:
     begun = _beginning(world, run, attempt, step)
     connection_id = attempt.ground.connection_id
-    return records.advance(world.database, run, connection_id, ended, begun, looking=step.guarded)
+    looking = step.guarded and run.kind.makes_machine
+    return records.advance(world.database, run, connection_id, ended, begun, looking=looking)
 
 
 def _dropped(attempt: Attempt) -> Ending | None:
@@ -203,9 +212,13 @@ def _do(ctx: StepContext, step: Step) -> Done | NotYet | Trouble:
 def _attempt_failed(
     world: World, run: RunFacts, attempt: Attempt, ctx: StepContext, trouble: Trouble, watch: Watch
 ) -> Attempt | None:
-    """V1: try again after a pause, or give up after the last attempt, or at once where trying again cannot help."""
+    """V1: try again after a pause, or give up after the last attempt, or at once where trying again cannot help.
+
+    A remote action has one attempt: whoever asked for it is told, and may ask again.
+    """
     ended = _ended(ctx, Outcome.FAILED, trouble)
-    last = attempt.number >= run.settings.attempts or entry(trouble.code).effect is Effect.STOP
+    attempts = run.settings.attempts if run.kind.makes_machine else 1
+    last = attempt.number >= attempts or entry(trouble.code).effect is Effect.STOP
     if last:
         ending.fail_run(world.database, run, ended, trouble.code, trouble.values, attempt=attempt.number)
         return None
@@ -220,7 +233,7 @@ def _attempt_failed(
 def _look_at_ground(run: RunFacts, attempt: Attempt, watch: Watch) -> Trouble | None:
     """V3: what was there when the run began may be gone."""
     standing = watch.standing
-    if standing is None or run.kind == "repair":
+    if standing is None or not run.kind.makes_machine:
         return None
     policy = {"policy": run.policy["display_name"]}
     if not standing.user:
@@ -241,8 +254,10 @@ def _look_at_ground(run: RunFacts, attempt: Attempt, watch: Watch) -> Trouble | 
 
 
 def planned_steps(run: RunFacts) -> tuple[Step, ...]:
-    """The pipeline, or for a repair the configure steps it was asked to do again."""
-    return tuple(STEPS[s] for s in run.options["steps"]) if run.kind == "repair" else PIPELINE
+    """The pipeline, the steps of a remote action, or for a repair those it was asked to do again."""
+    if run.kind is RunKind.REPAIR:
+        return tuple(EVERY_STEP[step] for step in run.options["steps"])
+    return ACTIONS.get(run.kind, PIPELINE)
 
 
 def _providers(world: World, ground: Ground) -> Providers:
@@ -279,7 +294,7 @@ def _deadline(ctx: StepContext, step: Step) -> timedelta:
 
 
 def _trouble(ctx: StepContext, code: str, values: Any) -> Trouble:
-    known = {"device": ctx.so_far.get("computerName", ""), "step": STEPS[ctx.step].title}
+    known = {"device": ctx.so_far.get("computerName", ""), "step": EVERY_STEP[ctx.step].title}
     return Trouble(code, {**_values(ctx.run, None, known), **ctx.ground.values(), **values})
 
 

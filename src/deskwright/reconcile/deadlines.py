@@ -14,11 +14,12 @@ from deskwright.provision.run import PROVISION
 from deskwright.store.database import Database
 from deskwright.store.touched import RECONCILE
 
-END_GRACE, CHECK_CONNECTION, BUILD_IMAGE, INVENTORY = (
+END_GRACE, CHECK_CONNECTION, BUILD_IMAGE, INVENTORY, BULK_ACTION = (
     "end_grace",
     "check_connection",
     "build_image",
     "inventory",
+    "bulk_action",
 )
 _BATCH = 500
 
@@ -89,6 +90,10 @@ _RUNS_WITHOUT_JOB = text(
 _TENANTS_WITHOUT_JOB = text(
     f"SELECT DISTINCT tenant_id FROM touched_users WHERE {jobs.unattended(RECONCILE, 'touched_users.tenant_id')}"
 )
+_BULK_ACTIONS_WITHOUT_JOB = text(
+    "SELECT DISTINCT bulk_action_id FROM bulk_action_items i WHERE state IN ('pending', 'begun') "
+    f"AND {jobs.unattended(BULK_ACTION, 'i.bulk_action_id')}"
+)
 
 
 def sweep(database: Database) -> int:
@@ -103,13 +108,18 @@ def sweep(database: Database) -> int:
 
 
 def sweep_orphans(database: Database) -> int:
-    """Give a job to active runs and touched users that have none; returns how many. Rarely anything but zero."""
+    """Give a job to active runs, touched users and bulk actions that have none; returns how many.
+
+    Rarely anything but zero.
+    """
     with database.begin() as connection:
         runs = connection.execute(_RUNS_WITHOUT_JOB).scalars().all()
         jobs.defer(connection, PROVISION, runs)
         tenants = connection.execute(_TENANTS_WITHOUT_JOB).scalars().all()
         jobs.defer(connection, RECONCILE, tenants, once=True)
-    return len(runs) + len(tenants)
+        bulk_actions = connection.execute(_BULK_ACTIONS_WITHOUT_JOB).scalars().all()
+        jobs.defer(connection, BULK_ACTION, bulk_actions, once=True)
+    return len(runs) + len(tenants) + len(bulk_actions)
 
 
 def seconds_until_next(connection: Connection) -> float | None:

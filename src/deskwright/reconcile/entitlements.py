@@ -82,6 +82,16 @@ _STOP = text(
 )
 
 
+# The run passes it on when it ends; one that has ended meanwhile does not know it.
+_LOST_MEANWHILE = text(
+    """
+    UPDATE runs r SET options = r.options || jsonb_build_object('lost', n.cause)
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (id uuid, cause jsonb)
+     WHERE r.cloud_pc_id = n.id AND r.state = 'active' RETURNING r.cloud_pc_id
+    """
+)
+
+
 def reconcile(database: Database, tenant: UUID) -> None:
     """Look at every touched user of the tenant, chunk by chunk, until none is left."""
     while reconcile_chunk(database, tenant):
@@ -131,6 +141,7 @@ def _act(
     _stop(connection, tenant, by_action[Action.STOP], causes)
     _enter_grace(connection, by_action[Action.ENTER_GRACE], causes, settings)
     _leave_grace(connection, by_action[Action.LEAVE_GRACE])
+    _grace_later(connection, tenant, by_action[Action.GRACE_LATER], causes)
 
     # Somebody touched a waiting one: its plan may have more seats, its policy another network.
     connection.execute(_LOOK_AGAIN, {"ids": _ids(still)})
@@ -228,6 +239,19 @@ def _enter_grace(
     values = {"seconds": settings.gracePeriodInHours * 3600, "rows": json.dumps(rows, default=str)}
     connection.execute(_GRACE, values)
     move(connection, _ids(lost), Status.IN_GRACE, why="entitlement lost")
+
+
+def _grace_later(
+    connection: Connection, tenant: UUID, lost: list[Verdict], causes: Mapping[UUID, Mapping[str, Any]]
+) -> None:
+    """The user is looked at again when the remote action ends; here it only learns why."""
+    if not lost:
+        return
+    rows = [{"id": v.cloud_pc_id, "cause": causes.get(v.user_id, {})} for v in lost]
+    told = set(connection.execute(_LOST_MEANWHILE, {"rows": json.dumps(rows, default=str)}).scalars())
+    for verdict in lost:
+        if verdict.cloud_pc_id not in told:
+            touch_users(connection, tenant, [verdict.user_id], causes.get(verdict.user_id, {}))
 
 
 def _leave_grace(connection: Connection, back: list[Verdict]) -> None:

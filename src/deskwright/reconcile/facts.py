@@ -30,7 +30,7 @@ _LICENCES = text(
     """
 )
 _CLOUD_PCS = text(
-    "SELECT id, user_id, plan_id, status, policy_id, policy_name, waiting_for FROM cloud_pcs "
+    "SELECT id, user_id, plan_id, status, policy_id, policy_name, waiting_for, target_plan_id FROM cloud_pcs "
     "WHERE user_id = ANY(:users) AND status <> 'gone'"
 )
 
@@ -52,7 +52,15 @@ def load(connection: Connection, tenant: UUID, users: Iterable[UUID]) -> dict[UU
     for row in connection.execute(_CLOUD_PCS, values):
         waiting = Waiting(row.waiting_for) if row.waiting_for else None
         cloud_pcs[row.user_id].append(
-            LiveCloudPc(row.id, row.plan_id, Status(row.status), row.policy_id, row.policy_name, waiting)
+            LiveCloudPc(
+                row.id,
+                row.plan_id,
+                Status(row.status),
+                row.policy_id,
+                row.policy_name,
+                waiting,
+                row.target_plan_id,
+            )
         )
     return {
         user: UserFacts(

@@ -32,9 +32,10 @@ def build_image(database: Database, image: UUID) -> None:
                 UPDATE device_images i SET
                   status = CASE WHEN p.pending THEN 'pending'
                                 WHEN CAST(:fault AS text) IS NULL THEN 'ready' ELSE 'failed' END,
+                  modified_at = CASE WHEN p.pending THEN i.modified_at ELSE tenant_now(i.tenant_id) END,
                   error_code = CASE WHEN p.pending THEN NULL ELSE CAST(:fault AS text) END,
-                  next_step_at = CASE WHEN p.pending THEN i.created_at + make_interval(secs => :seconds) END
-                  FROM (SELECT created_at + make_interval(secs => :seconds) > tenant_now(tenant_id) AS pending
+                  next_step_at = CASE WHEN p.pending THEN i.modified_at + make_interval(secs => :seconds) END
+                  FROM (SELECT modified_at + make_interval(secs => :seconds) > tenant_now(tenant_id) AS pending
                           FROM device_images WHERE id = :id) p WHERE i.id = :id
                 """
             ),

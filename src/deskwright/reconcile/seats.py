@@ -55,7 +55,7 @@ _START = text(
     """
     INSERT INTO runs (tenant_id, cloud_pc_id, number, kind, policy, options, requested_by, started_at)
     SELECT c.tenant_id, c.id, COALESCE((SELECT max(number) FROM runs r WHERE r.cloud_pc_id = c.id), 0) + 1, :kind,
-           to_jsonb(p) || jsonb_build_object('connections', COALESCE(
+           to_jsonb(p) - 'kept_properties' || jsonb_build_object('connections', COALESCE(
              (SELECT jsonb_agg(pc.connection_id ORDER BY pc.position) FROM policy_connections pc
                WHERE pc.policy_id = p.id), '[]')),
            CAST(:options AS jsonb), :actor, tenant_now(c.tenant_id)

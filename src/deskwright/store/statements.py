@@ -4,12 +4,14 @@ The pipeline and the simulated world send some forty small statements for each C
 around a single row costs four times what psycopg itself takes (measured), so these few go without it.
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import OperationalError
 from psycopg.rows import namedtuple_row
-from sqlalchemy import Engine, exc, text
+from sqlalchemy import Engine, PoolProxiedConnection, exc, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 Row = Any
@@ -26,13 +28,45 @@ def statement(sql: str) -> str:
     return str(text(" ".join(sql.split())).compile(dialect=_DIALECT))
 
 
+class _Held(threading.local):
+    """The connections that this thread keeps for now: engine -> checked-out connection; None: none are kept."""
+
+    by_engine: dict[Engine, PoolProxiedConnection] | None = None
+
+
+_HELD = _Held()
+
+
+@contextmanager
+def same_connections() -> Iterator[None]:
+    """Within this block, a thread's statements use the connection they used before: a run sends some forty.
+
+    Fetching one from the pool and giving it back costs as much as preparing the statement's parameters (measured).
+    """
+    if _HELD.by_engine is not None:
+        yield
+        return
+    held = _HELD.by_engine = {}
+    try:
+        yield
+    finally:
+        _HELD.by_engine = None
+        for pooled in held.values():
+            pooled.close()
+
+
 def ask(engine: Engine, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
     """Send one statement, a transaction by itself; returns its rows, none for a statement that gives none.
 
     Raises psycopg's errors, but SQLAlchemy's OperationalError where the connection is lost, like everything else
     that talks to the database.
     """
-    pooled = engine.raw_connection()
+    held = _HELD.by_engine
+    pooled = held.get(engine) if held is not None else None
+    if pooled is None:
+        pooled = engine.raw_connection()
+        if held is not None:
+            held[engine] = pooled
     connection: Any = pooled.driver_connection
     try:
         cursor = connection.cursor(row_factory=namedtuple_row).execute(sql, parameters, prepare=True)
@@ -41,10 +75,13 @@ def ask(engine: Engine, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         if not connection.closed:
             raise
         pooled.invalidate()
+        if held is not None:
+            held.pop(engine, None)
         engine.dispose()  # after a restart of the server the other idle connections are lost too
         raise exc.OperationalError(sql, dict(parameters), error, connection_invalidated=True) from error
     finally:
-        pooled.close()
+        if held is None:
+            pooled.close()
 
 
 def ask_one(engine: Engine, sql: str, parameters: Mapping[str, Any]) -> Row | None:

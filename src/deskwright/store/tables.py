@@ -29,7 +29,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from deskwright.domain.status import Status
 
@@ -84,6 +84,7 @@ tenants = Table(
     Column("speed", Double, nullable=False, server_default="1"),  # simulated durations are divided by it
     Column("seed", BigInteger, nullable=False, server_default="0"),
     _json("settings"),  # overrides of settings.TenantSettings
+    _json("organization_settings"),  # Graph's cloudPcOrganizationSettings, as far as it was set
     _time("next_inventory_at"),  # L4: when ledger and inventory are next compared
     _time("created_at", nullable=False, now=True),
 )
@@ -114,8 +115,12 @@ users = Table(
     Column("display_name", Text, nullable=False),
     Column("account_enabled", Boolean, nullable=False, server_default=text("true")),
     Column("on_premises_user_principal_name", Text),
+    Column("mail", Text),
+    _json("profile"),  # properties nothing here acts on, such as jobTitle, by the API's names: kept and told again
     _time("created_at", nullable=False, now=True),
     _time("deleted_at"),
+    Index("ix_users_display_name", "tenant_id", text("lower(display_name)")),
+    Index("ix_users_mail", "tenant_id", text("lower(mail)"), postgresql_where=text("mail IS NOT NULL")),
     Index(
         "uq_users_upn",
         "tenant_id",
@@ -123,6 +128,8 @@ users = Table(
         unique=True,
         postgresql_where=text("deleted_at IS NULL"),
     ),
+    # Of deleted ones too: their Cloud PCs are found by the name while they are in grace.
+    Index("ix_users_upn_all", "tenant_id", text("lower(user_principal_name)")),
 )
 
 groups = Table(
@@ -132,6 +139,7 @@ groups = Table(
     _tenant(),
     Column("display_name", Text, nullable=False),
     Column("kind", String(16), nullable=False, server_default="security"),  # security | microsoft365
+    _json("profile"),
     _time("created_at", nullable=False, now=True),
     Index("uq_groups_name", "tenant_id", text("lower(display_name)"), unique=True),
 )
@@ -201,6 +209,8 @@ connections = Table(
     Column("checking", Boolean, nullable=False, server_default=text("false")),
     _time("checked_at"),
     _time("next_check_at"),
+    # What clients of the API set that has no meaning here: told again as it was given, never acted upon.
+    _json("kept_properties"),
     _time("created_at", nullable=False, now=True),
     UniqueConstraint("tenant_id", "display_name"),
     Index(
@@ -240,7 +250,11 @@ device_images = Table(
     Column("error_code", String(64)),
     Column("error_detail", Text),
     _time("next_step_at"),  # when the build or the validation is looked at again
+    # The same at every site: name and version are one image to the API. Set by a trigger.
+    Column("image_id", Uuid, nullable=False),
     _time("created_at", nullable=False, now=True),
+    _time("modified_at", nullable=False, now=True),
+    Index("ix_device_images_image_id", "tenant_id", "image_id"),
     UniqueConstraint("tenant_id", "display_name", "version", "site_id"),
     Index(
         "ix_device_images_next_step",
@@ -261,7 +275,9 @@ user_settings = Table(
     Column("reset_enabled", Boolean, nullable=False, server_default=text("false")),
     Column("restore_enabled", Boolean, nullable=False, server_default=text("false")),
     Column("restore_frequency_hours", Integer, nullable=False, server_default="12"),
+    _json("kept_properties"),  # see connections
     _time("created_at", nullable=False, now=True),
+    _time("modified_at", nullable=False, now=True),
     UniqueConstraint("tenant_id", "display_name"),
 )
 
@@ -271,6 +287,8 @@ user_setting_assignments = Table(
     _of("setting_id", "user_settings", cascade=True, primary_key=True),
     _of("group_id", "groups", cascade=True, primary_key=True, index=True),
     _tenant(),
+    Column("id", Uuid, nullable=False, server_default=func.gen_random_uuid()),
+    _time("created_at", nullable=False, now=True),
 )
 
 # --- provisioning policies ---------------------------------------------------------------------------
@@ -295,6 +313,9 @@ policies = Table(
     Column("single_sign_on", Boolean, nullable=False, server_default=text("true")),
     Column("local_admin_enabled", Boolean, nullable=False, server_default=text("false")),
     Column("revision", Integer, nullable=False, server_default="1"),
+    _json("kept_properties"),  # see connections
+    Column("created_by", Text),
+    Column("modified_by", Text),
     _time("created_at", nullable=False, now=True),
     _time("modified_at", nullable=False, now=True),
     Index("uq_policies_name", "tenant_id", text("lower(display_name)"), unique=True),
@@ -346,13 +367,17 @@ cloud_pcs = Table(
     Column("image_name", Text),
     Column("device_image_id", Uuid),  # null: a gallery image
     Column("ip_address", Text),
+    _of("target_plan_id", "service_plans", nullable=True),  # while it is resized: its seat is held too
+    Column("power_state", String(16)),  # running | poweredOff; null without a machine
     _json("status_detail", None),  # {"code", "values"} of a failed one
     _json("warnings", "[]"),  # [{"step", "code", "values"}]
     Column("user_account_type", String(16)),  # given to a reprovision, counts for its run
     _time("provisioned_at"),
     _time("grace_ends_at"),
     _json("grace", None),  # {"since", "lost": [...], "cause", "was": status before}
+    _json("review_status", None),  # Graph's cloudPcReviewStatus, once one was set
     _time("created_at", nullable=False, now=True),
+    _time("modified_at", nullable=False, now=True),  # by a trigger, when something changes that people see
     _time("gone_at"),
     # E2, by the database and not only by code:
     Index("uq_cloud_pcs_live_pair", "user_id", "plan_id", unique=True, postgresql_where=_LIVE),
@@ -363,11 +388,15 @@ cloud_pcs = Table(
         "entitled_number",
         postgresql_where=text(f"status = '{Status.PENDING}'"),
     ),
-    Index("ix_cloud_pcs_live", "tenant_id", "status", postgresql_where=_LIVE),
+    # Lists in pages: the API's order is that of the ids, within a status too.
+    Index("ix_cloud_pcs_live", "tenant_id", "status", "id", postgresql_where=_LIVE),
+    Index("ix_cloud_pcs_live_id", "tenant_id", "id", postgresql_where=_LIVE),
+    Index("ix_cloud_pcs_modified", "tenant_id", "modified_at", "id", postgresql_where=_LIVE),
     Index("ix_cloud_pcs_policy", "policy_id", postgresql_where=_LIVE),
     Index("ix_cloud_pcs_connection", "connection_id", postgresql_where=_LIVE),
     Index("ix_cloud_pcs_grace", "tenant_id", "grace_ends_at", postgresql_where=text("grace_ends_at IS NOT NULL")),
     Index("ix_cloud_pcs_user_all", "user_id"),
+    Index("ix_cloud_pcs_target_plan", "target_plan_id", postgresql_where=text("target_plan_id IS NOT NULL")),
     Index("ix_cloud_pcs_device_name", "tenant_id", text("lower(device_name)")),
 )
 
@@ -378,7 +407,7 @@ runs = Table(
     _tenant(),
     _of("cloud_pc_id", "cloud_pcs"),
     Column("number", Integer, nullable=False),
-    Column("kind", String(16), nullable=False),  # provision | reprovision | repair
+    Column("kind", String(32), nullable=False),  # a domain.runs.RunKind
     Column("state", String(16), nullable=False, server_default="active"),  # active | succeeded | failed | stopped
     _json("policy"),  # E7: the snapshot this run uses
     _json("options"),  # e.g. {"steps": ["P3"]} of a repair
@@ -448,6 +477,79 @@ ledger = Table(
         "release_at",
         postgresql_where=text("release_at IS NOT NULL AND state IN ('intended', 'created')"),
     ),
+    Index(
+        "ix_ledger_objects",
+        "tenant_id",
+        "kind",
+        "external_id",
+        postgresql_where=text("kind IN ('device', 'managedDevice') AND state = 'created'"),
+    ),
+)
+
+# Restore points. The object outside has its row in the ledger; here is what people see and restore to.
+snapshots = Table(
+    "snapshots",
+    metadata,
+    _id(),
+    _tenant(),
+    _of("cloud_pc_id", "cloud_pcs", cascade=True),
+    Column("external_id", Text, nullable=False),
+    Column("kind", String(16), nullable=False, server_default="manual"),  # manual | automatic
+    Column("status", String(16), nullable=False, server_default="ready"),
+    _time("created_at", nullable=False),
+    _time("expires_at"),
+    _time("last_restored_at"),
+    Index("ix_snapshots_cloud_pc_id", "cloud_pc_id", "created_at"),
+)
+
+# One action on many Cloud PCs. What became of each is read from its run; here is only what no run tells.
+bulk_actions = Table(
+    "bulk_actions",
+    metadata,
+    _id(),
+    _tenant(),
+    Column("kind", String(32), nullable=False),  # a name of operations.bulk_actions.KINDS
+    Column("display_name", Text, nullable=False),
+    _json("options"),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_by_user", Text),  # the userPrincipalName, where a person asked for it
+    _time("created_at", nullable=False),
+    Index("ix_bulk_actions_tenant", "tenant_id", "created_at"),
+)
+
+bulk_action_items = Table(
+    "bulk_action_items",
+    metadata,
+    _of("bulk_action_id", "bulk_actions", cascade=True, primary_key=True),
+    _of("cloud_pc_id", "cloud_pcs", cascade=True, primary_key=True, index=True),
+    Column("position", Integer, nullable=False),
+    # pending -> begun -> accepted (its run tells the rest) | done | refused | notSupported
+    Column("state", String(16), nullable=False, server_default="pending"),
+    Column("run_before", Integer),  # the newest run's number when it began: a newer one is ours (V6)
+    Column("run_id", Uuid),
+    _json("error", None),  # {"code", "message"} of a refusal
+    _time("changed_at", nullable=False),
+    Index(
+        "ix_bulk_action_items_open",
+        "bulk_action_id",
+        "position",
+        postgresql_where=text("state IN ('pending', 'begun')"),
+    ),
+)
+
+export_jobs = Table(
+    "export_jobs",
+    metadata,
+    _id(),
+    _tenant(),
+    Column("report_name", Text, nullable=False),
+    Column("format", String(8), nullable=False),  # csv | json
+    Column("filter", Text),
+    _json("columns", "[]"),
+    Column("content", LargeBinary, nullable=False),  # compressed
+    _time("requested_at", nullable=False),
+    _time("expires_at", nullable=False),
+    Index("ix_export_jobs_tenant", "tenant_id", "expires_at"),
 )
 
 sign_in_details = Table(
@@ -519,4 +621,158 @@ strangers = Table(
     Column("name", Text, nullable=False, server_default=""),
     _time("first_seen_at", nullable=False),
     _time("last_seen_at", nullable=False),
+)
+
+# Of the rules that every tenant has (domain.alerts), those that were changed; and those that were added.
+alert_rules = Table(
+    "alert_rules",
+    metadata,
+    _of("tenant_id", "tenants", cascade=True, primary_key=True),
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("template", String(64), nullable=False),  # a domain.alerts.Template
+    Column("system_rule", Boolean, nullable=False, server_default=text("false")),
+    Column("display_name", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("severity", String(16), nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("conditions", JSONB, nullable=False),
+    Column("notification_channels", JSONB, nullable=False),
+    _time("created_at", nullable=False, now=True),
+)
+
+alert_records = Table(
+    "alert_records",
+    metadata,
+    _id(),
+    _tenant(),
+    Column("rule_id", Uuid, nullable=False),  # no foreign key: a record outlives its rule
+    Column("template", String(64), nullable=False),
+    Column("display_name", Text, nullable=False),  # the rule's, and its severity, when it was raised
+    Column("severity", String(16), nullable=False),
+    Column("impact", JSONB, nullable=False),  # {"value", "aggregationType", "details": [{"name", "value"}]}
+    Column("notification_sent", Boolean, nullable=False, server_default=text("false")),
+    _time("detected_at", nullable=False),
+    _time("updated_at", nullable=False),
+    _time("resolved_at"),  # null: active
+    Index("uq_alert_records_active", "tenant_id", "rule_id", unique=True, postgresql_where=text("resolved_at IS NULL")),
+    Index("ix_alert_records_tenant", "tenant_id", "id"),
+)
+
+# --- who may call: times of this part are real time (R5) -----------------------------------------------
+
+app_registrations = Table(
+    "app_registrations",
+    metadata,
+    _id(),
+    _tenant(),
+    Column("display_name", Text, nullable=False),
+    Column("permissions", ARRAY(Text), nullable=False, server_default="{}"),  # names of identity.permissions
+    Column("public_client", Boolean, nullable=False, server_default=text("false")),
+    Column("redirect_uris", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("disabled", Boolean, nullable=False, server_default=text("false")),
+    _time("created_at", nullable=False, now=True),
+    Index("uq_app_registrations_name", "tenant_id", text("lower(display_name)"), unique=True),
+)
+
+app_secrets = Table(
+    "app_secrets",
+    metadata,
+    _id(),
+    _of("app_id", "app_registrations", cascade=True, index=True),
+    _tenant(),
+    Column("display_name", Text, nullable=False, server_default=""),
+    Column("hint", String(3), nullable=False),  # its first characters, to tell secrets apart
+    Column("hash", Text, nullable=False),  # Argon2; the secret itself is shown once and kept nowhere
+    _time("created_at", nullable=False, now=True),
+    _time("expires_at", nullable=False),
+)
+
+# The installation's, not a tenant's.
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    _id(),
+    Column("private_key", LargeBinary, nullable=False),  # PEM, encrypted, see store.secrets
+    _time("created_at", nullable=False, now=True),
+    _time("retired_at"),  # signs no more; what it signed is accepted until it has expired
+)
+
+user_credentials = Table(
+    "user_credentials",
+    metadata,
+    _of("user_id", "users", cascade=True, primary_key=True),
+    _tenant(),
+    Column("password_hash", Text, nullable=False),  # Argon2
+    Column("must_change", Boolean, nullable=False, server_default=text("false")),
+    Column("failed_attempts", Integer, nullable=False, server_default="0"),
+    _time("locked_until"),
+    _time("changed_at", nullable=False, now=True),
+)
+
+role_assignments = Table(
+    "role_assignments",
+    metadata,
+    _id(),
+    _tenant(),
+    Column("role", Text, nullable=False),  # a name of identity.permissions.ROLES
+    _of("user_id", "users", cascade=True),
+    # What the API calls an assignment may name several people: a row for each.
+    Column("assignment_id", Uuid, nullable=False, index=True, server_default=func.gen_random_uuid()),
+    Column("display_name", Text, nullable=False, server_default=""),
+    Column("description", Text, nullable=False, server_default=""),
+    _time("created_at", nullable=False, now=True),
+    UniqueConstraint("user_id", "role"),
+    Index("ix_role_assignments_tenant", "tenant_id"),
+)
+
+# Codes and refresh tokens are kept as SHA-256 of what the client has: 256 random bits need no slower hash. `app_id` has
+# no foreign key: built-in applications (identity.apps) have no row.
+
+authorization_codes = Table(
+    "authorization_codes",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    _tenant(),
+    Column("app_id", Uuid, nullable=False),
+    _of("user_id", "users", cascade=True),
+    Column("redirect_uri", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("nonce", Text),
+    Column("code_challenge", Text),
+    Column("code_challenge_method", String(8)),
+    Column("family", Uuid, nullable=False),  # of the refresh tokens it leads to
+    _time("expires_at", nullable=False),
+    _time("used_at"),
+    Index("ix_authorization_codes_expires", "expires_at"),
+)
+
+device_codes = Table(
+    "device_codes",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("user_code", String(16), nullable=False, unique=True),
+    _of("tenant_id", "tenants", nullable=True, cascade=True),  # null: the tenant of whoever signs in
+    Column("app_id", Uuid, nullable=False),
+    Column("scope", Text, nullable=False),
+    _of("user_id", "users", nullable=True, cascade=True),  # who approved
+    Column("declined", Boolean, nullable=False, server_default=text("false")),
+    _time("expires_at", nullable=False),
+    _time("polled_at"),
+    _time("used_at"),
+    Index("ix_device_codes_expires", "expires_at"),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    _tenant(),
+    Column("family", Uuid, nullable=False, index=True),  # everything that came of one sign-in
+    Column("app_id", Uuid, nullable=False),
+    _of("user_id", "users", cascade=True, index=True),
+    Column("scope", Text, nullable=False),
+    _time("expires_at", nullable=False),
+    _time("used_at"),
+    _time("revoked_at"),
+    Index("ix_refresh_tokens_expires", "expires_at"),
 )

@@ -12,7 +12,7 @@ from deskwright.domain.resources import Kind
 from deskwright.domain.rules import Refused
 from deskwright.guest.actions import Action
 from deskwright.providers.contract import Call, Found, MachineSpec, Made, Network, NotYet, ProviderError
-from deskwright.providers.simulator import durations, faults, guest, making, world
+from deskwright.providers.simulator import durations, faults, guest, machine, making, world
 from deskwright.providers.simulator.durations import Duration
 from deskwright.providers.simulator.making import Full, Wanted
 from deskwright.providers.site import Site
@@ -21,7 +21,7 @@ from deskwright.store.statements import Row, ask, statement
 
 _DEFAULT_CAPACITY = {"vCpuCount": 100_000, "ramInGB": 400_000, "storageInGB": 20_000_000}
 _DEFAULT_HOSTED_NETWORK = "10.0.0.0/16"
-_KINDS = (Kind.CAPACITY, Kind.VM, Kind.DISK, Kind.NIC, Kind.NETWORK, Kind.SECURITY_GROUP)
+_KINDS = (Kind.CAPACITY, Kind.VM, Kind.DISK, Kind.SNAPSHOT, Kind.NIC, Kind.NETWORK, Kind.SECURITY_GROUP)
 
 _ALLOCATE = making.making(
     room="""NOT EXISTS (SELECT FROM simulator.capacity c WHERE c.tenant_id = :tenant AND c.site_id = :site AND
@@ -104,6 +104,7 @@ _INSIDE = statement(
       SELECT :tenant, :vm, :operation, CAST(:actions AS jsonb), {faults.ready_at("CAST(:seconds AS float8)")}
         FROM tenant CROSS JOIN fault CROSS JOIN machine
        WHERE fault.code IS NULL AND NOT EXISTS (SELECT FROM existing)
+         AND machine.data->>'powerState' IS DISTINCT FROM 'poweredOff'
       ON CONFLICT DO NOTHING RETURNING ready_at
     ),
     renewed AS (
@@ -168,16 +169,11 @@ class SimulatedCompute:
                 more=held | totals,
             )
         except Full:
-            free = self._free()
-            reason = (
-                f"{size.vcpu} vCPU, {size.ram_gb} GB of memory and {size.storage_gb} GB of disk are needed,"
-                f" free are {free.vcpu}, {free.ram_gb} and {free.storage_gb}"
-            )
-            raise ProviderError("capacityUnavailable", **known, needed=data, free=_named(free), reason=reason) from None
+            raise self._no_room(size, known) from None
         return making.as_made(made[Kind.CAPACITY])
 
     def create_vm(self, call: Call, spec: MachineSpec) -> dict[Kind, Made]:
-        machine = {
+        data = {
             "computerName": spec.computer_name,
             "image": spec.image,
             "osFamily": spec.os_family,
@@ -185,7 +181,7 @@ class SimulatedCompute:
             **_named(spec.size),
         }
         wanted = [
-            Wanted(Kind.VM, call.key(Kind.VM), spec.computer_name, machine),
+            Wanted(Kind.VM, call.key(Kind.VM), spec.computer_name, data),
             Wanted(Kind.DISK, call.key(Kind.DISK), f"{spec.computer_name}-os", {"sizeGB": spec.size.storage_gb}),
         ]
         known = {
@@ -258,6 +254,38 @@ class SimulatedCompute:
             raise ProviderError("endpointCheckFailed", **known, reason="the machine has no address")
         return f"RDP answered on {row.address}:3389 in {20 + zlib.crc32(vm_id.encode()) % 60} ms"
 
+    def power(self, call: Call, vm_id: str, on: bool) -> None:
+        duration = durations.POWER_ON if on else durations.POWER_OFF
+        data = {"powerState": "running" if on else machine.POWERED_OFF}
+        machine.operate(self._database, call, vm_id, [{"do": "Power", "on": on}], duration, data=data)
+
+    def restart(self, call: Call, vm_id: str) -> None:
+        data = {"powerState": "running"}
+        machine.operate(self._database, call, vm_id, [{"do": "Restart"}], durations.RESTART, data=data)
+
+    def resize(self, call: Call, vm_id: str, size: Size, model: str) -> None:
+        known = {"site": self._site.name, "region": self._site.name, "plan": model}
+        try:
+            machine.resize(
+                self._database, call, vm_id, size, model, durations.RESIZE, capacity=self._capacity, known=known
+            )
+        except Full:
+            raise self._no_room(size, known) from None
+
+    def snapshot(self, call: Call, vm_id: str) -> Made:
+        wanted = Wanted(Kind.SNAPSHOT, call.key(Kind.SNAPSHOT), f"snapshot for {call.user}", {"machine": vm_id})
+        made = making.make(self._database, call, [wanted], durations.SNAPSHOT, needs=vm_id)[Kind.SNAPSHOT]
+        taken = [{"do": "TakeSnapshot", "snapshot": made.external_id}]
+        # The object is the copy; what it is a copy of stands among what was done to the machine.
+        name, at_once = f":{made.external_id}", durations.Duration(0, durations.SNAPSHOT.doing)
+        machine.operate(self._database, call, vm_id, taken, at_once, name=name)
+        return making.as_made(made)
+
+    def restore(self, call: Call, vm_id: str, snapshot_id: str) -> None:
+        restored = [{"do": "Restore", "snapshot": snapshot_id}]
+        data = {"powerState": "running"}
+        machine.operate(self._database, call, vm_id, restored, durations.RESTORE, data=data, snapshot=snapshot_id)
+
     def release(self, kind: Kind, key: str) -> None:
         making.release(self._database, self._site.tenant_id, kind, key)
 
@@ -285,6 +313,14 @@ class SimulatedCompute:
         used = rows[0]
         return Size(total.vcpu - used.vcpu_used, total.ram_gb - used.ram_used, total.storage_gb - used.storage_used)
 
+    def _no_room(self, size: Size, known: Mapping[str, Any]) -> ProviderError:
+        free = self._free()
+        reason = (
+            f"{size.vcpu} vCPU, {size.ram_gb} GB of memory and {size.storage_gb} GB of disk are needed,"
+            f" free are {free.vcpu}, {free.ram_gb} and {free.storage_gb}"
+        )
+        return ProviderError("capacityUnavailable", **known, needed=_named(size), free=_named(free), reason=reason)
+
     def _pool(self, network: Network) -> tuple[str, ipaddress.IPv4Network | ipaddress.IPv6Network]:
         """A subnet's addresses are the same ones whichever connection leads to it."""
         if network.connection_id is None:
@@ -310,6 +346,9 @@ class SimulatedCompute:
             if row.machine is None:
                 code = "internalServerError" if actions else "endpointCheckFailed"
                 raise ProviderError(code, step=call.step, reason=f"there is no machine {vm_id}")
+            if row.machine.get("powerState") == machine.POWERED_OFF:
+                code = "internalServerError" if actions else "endpointCheckFailed"
+                raise ProviderError(code, **known, step=call.step, reason="the machine is powered off")
             if row.ready_at is None:
                 continue
             if not row.ready:

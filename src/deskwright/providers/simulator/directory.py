@@ -97,6 +97,9 @@ class SimulatedDirectory:
             raise NotYet(row.at, durations.SYNCHRONISE.doing)
         return Made(row.external_id, row.data)
 
+    def describe(self, call: Call, device_id: str, attributes: Mapping[str, str]) -> None:
+        making.describe(self._database, call, Kind.DEVICE, device_id, attributes, durations.DESCRIBE)
+
     def release(self, kind: Kind, key: str) -> None:
         act = making.disable if kind is Kind.COMPUTER_ACCOUNT else making.release
         act(self._database, self._site.tenant_id, kind, key)

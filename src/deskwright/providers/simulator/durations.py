@@ -23,6 +23,13 @@ JOIN_DOMAIN = Duration(90, "joining the domain")
 SYNCHRONISE = Duration(0, "waiting for the directory's next synchronisation")
 ENROL = Duration(180, "enrolling the device")
 SET_PRIMARY_USER = Duration(5, "setting the primary user")
+POWER_ON = Duration(45, "starting the machine")
+POWER_OFF = Duration(30, "shutting the machine down")
+RESTART = Duration(60, "restarting the machine")
+RESIZE = Duration(300, "resizing the machine")
+SNAPSHOT = Duration(120, "taking the snapshot")
+RESTORE = Duration(300, "restoring the machine")
+DESCRIBE = Duration(2, "updating the device's details")
 SIGN_IN_PATH = Duration(60, "waiting for the sign-in path to answer")
 
 # The directory synchronises every half hour, from a moment that the tenant's seed decides.

@@ -1,5 +1,6 @@
 """The inside of a simulated machine: what was done to it, and the state this adds up to."""
 
+import copy
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -64,9 +65,37 @@ def state(machine: Mapping[str, Any], done: Iterable[list[dict[str, Any]]]) -> d
     """The machine's state after `done`, the recorded actions of each operation in order.
 
     registry: path -> name -> value; files: path -> content, mode; commands; administrators; ports: tcp, udp,
-    exceptFrom; partition_gb; accounts: name -> enabled, mustChangePassword, password (a digest); maySignIn.
+    exceptFrom; partition_gb; accounts: name -> enabled, mustChangePassword, password (a digest); maySignIn. All of
+    this stands on the disk, and comes back with a snapshot. Of the machine itself: power (running | poweredOff),
+    restarts (how many), size (vCPU, GB of memory, GB of disk), model.
     """
-    inside: dict[str, Any] = {
+    disk = _fresh(machine)
+    taken: dict[str, dict[str, Any]] = {}
+    restarts = 0
+    for actions in done:
+        for action in actions:
+            match action:
+                case {"do": "Power" | "Resize"}:
+                    pass  # kept in `machine`
+                case {"do": "Restart"}:
+                    restarts += 1
+                case {"do": "TakeSnapshot", "snapshot": snapshot}:
+                    taken[snapshot] = copy.deepcopy(disk)
+                case {"do": "Restore", "snapshot": snapshot}:
+                    disk = copy.deepcopy(taken[snapshot])
+                case _:
+                    _do(disk, action)
+    return {
+        **disk,
+        "power": machine.get("powerState", "running"),
+        "restarts": restarts,
+        "size": [machine.get(name) for name in ("vCpuCount", "ramInGB", "storageInGB")],
+        "model": machine.get("model"),
+    }
+
+
+def _fresh(machine: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "registry": {},
         "files": {},
         "commands": [],
@@ -76,10 +105,6 @@ def state(machine: Mapping[str, Any], done: Iterable[list[dict[str, Any]]]) -> d
         "accounts": {},
         "maySignIn": [],
     }
-    for actions in done:
-        for action in actions:
-            _do(inside, action)
-    return inside
 
 
 def _do(inside: dict[str, Any], action: dict[str, Any]) -> None:

@@ -172,6 +172,66 @@ def as_made(row: Row) -> Made:
     return Made(row.external_id, row.data)
 
 
+_DESCRIBE = statement(
+    f"""
+    {faults.prelude()},
+    described AS MATERIALIZED (
+      SELECT o.external_id FROM simulator.objects o
+       WHERE o.external_id = :id AND {faults.OURS} AND o.kind = :kind
+    ),
+    existing AS MATERIALIZED (
+      SELECT o.ready_at FROM simulator.operations o
+       WHERE o.tenant_id = :tenant AND o.subject = :id AND o.operation = :operation
+    ),
+    made AS (
+      INSERT INTO simulator.operations (tenant_id, subject, operation, ready_at)
+      SELECT :tenant, :id, :operation, {faults.ready_at("CAST(:seconds AS float8)")}
+        FROM tenant CROSS JOIN fault CROSS JOIN described
+       WHERE fault.code IS NULL AND NOT EXISTS (SELECT FROM existing)
+      ON CONFLICT DO NOTHING RETURNING ready_at
+    ),
+    changed AS (
+      UPDATE simulator.objects o SET data = o.data || CAST(:attributes AS jsonb)
+        FROM tenant, described d, (SELECT ready_at FROM existing UNION ALL SELECT ready_at FROM made) begun
+       WHERE o.external_id = d.external_id AND begun.ready_at <= tenant.at AND NOT o.data @> CAST(:attributes AS jsonb)
+    )
+    SELECT fault.code, fault.code_delay, EXISTS (SELECT FROM described) AS known, b.ready_at,
+           b.ready_at <= tenant.at AS ready
+      FROM tenant CROSS JOIN fault
+      LEFT JOIN (SELECT ready_at FROM existing UNION ALL SELECT ready_at FROM made) b ON true
+    """
+)
+
+
+def describe(
+    database: Database, call: Call, kind: Kind, external_id: str, attributes: Mapping[str, str], duration: Duration
+) -> None:
+    """Set attributes of an object. Raises NotYet until they are, what a matching fault asks for, and
+    internalServerError where there is no such object."""
+    parameters = {
+        **faults.asking(call),
+        "id": external_id,
+        "kind": str(kind),
+        "operation": f"{call.run}:{call.attempt}:{call.step}",
+        "attributes": json.dumps(dict(attributes)),
+        "seconds": duration.seconds,
+    }
+    for _ in range(TURNS):
+        rows = run(database, _DESCRIBE, parameters)
+        if not rows:
+            continue
+        row = rows[0]
+        faults.raise_matching(database, call, row, {})
+        if not row.known:
+            raise ProviderError("internalServerError", step=call.step, reason=f"there is no {kind} {external_id}")
+        if row.ready_at is None:
+            continue
+        if not row.ready:
+            raise NotYet(row.ready_at, duration.doing)
+        return
+    raise too_busy(call)
+
+
 _RELEASE = statement(
     f"""
     {faults.prelude("'release'")},
@@ -182,7 +242,8 @@ _RELEASE = statement(
     ),
     inside AS (
       DELETE FROM simulator.operations o USING gone
-       WHERE gone.kind = 'vm' AND o.tenant_id = :tenant AND o.subject = gone.external_id
+       WHERE gone.kind IN ('vm', 'device', 'managedDevice') AND o.tenant_id = :tenant
+         AND o.subject = gone.external_id
     ),
     room AS (
       UPDATE simulator.capacity c

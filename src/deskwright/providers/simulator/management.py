@@ -76,6 +76,9 @@ class SimulatedManagement:
         if not row.ready:
             raise NotYet(row.at, durations.SET_PRIMARY_USER.doing)
 
+    def describe(self, call: Call, managed_device_id: str, attributes: Mapping[str, str]) -> None:
+        making.describe(self._database, call, Kind.MANAGED_DEVICE, managed_device_id, attributes, durations.DESCRIBE)
+
     def release(self, kind: Kind, key: str) -> None:
         making.release(self._database, self._site.tenant_id, kind, key)
 

@@ -10,6 +10,10 @@ from deskwright.guest import configuration
 from deskwright.guest.configuration import Actions
 from deskwright.provision.context import Done, StepContext
 
+_TENANT_DEFAULT = text(
+    "SELECT t.organization_settings ->> 'userAccountType' FROM tenants t JOIN users u ON u.tenant_id = t.id "
+    "WHERE u.id = :user"
+)
 # On conflict the most recently created user setting wins (the opposite of policies).
 _USER_SETTING = text(
     """
@@ -24,12 +28,17 @@ _USER_SETTING = text(
 def administrator_wanted(
     connection: Connection, user: UUID, account_type: str | None, policy: Mapping[str, Any]
 ) -> tuple[bool, str]:
-    """Whether the user is to be administrator, and what says so: this run's account type, user setting, policy."""
+    """Whether the user is to be administrator, and what says so: this run's account type, user setting, policy, and
+    where that does not ask for it the organization's settings."""
     if account_type:
         return account_type == "administrator", "the account type given to this run"
     row = connection.execute(_USER_SETTING, {"user": user}).one_or_none()
     if row is not None:
         return row.local_admin_enabled, f"user setting '{row.display_name}'"
+    if not policy["local_admin_enabled"]:
+        default = connection.execute(_TENANT_DEFAULT, {"user": user}).scalar_one_or_none()
+        if default == "administrator":
+            return True, "the organization's settings"
     return bool(policy["local_admin_enabled"]), f"policy '{policy['display_name']}'"
 
 
@@ -46,9 +55,9 @@ def disable_reset(ctx: StepContext) -> Done:
 def local_administrator(ctx: StepContext) -> Done:
     """P3: given for this run, else by the user's user setting, else by the policy."""
     with ctx.world.database.single.connect() as connection:
-        wanted, by = administrator_wanted(connection, ctx.run.user_id, ctx.run.user_account_type, ctx.run.policy)
-    repairing = ctx.run.kind == "repair"
-    if not wanted and not repairing:
+        account_type = ctx.run.options.get("userAccountType") or ctx.run.user_account_type
+        wanted, by = administrator_wanted(connection, ctx.run.user_id, account_type, ctx.run.policy)
+    if not wanted and ctx.run.kind.makes_machine:
         return Done(keep={"administrator": False}, skipped=True, output=f"standard user, by {by}")
     done = _configure(ctx, configuration.local_administrator(ctx.member, wanted))
     return Done(

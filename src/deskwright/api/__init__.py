@@ -1,0 +1,1 @@
+"""`/deskwright`: what Graph has no word for (timeline, plan, explain, faults, the ledger), in the same style."""

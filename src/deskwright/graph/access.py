@@ -1,0 +1,30 @@
+"""Which permissions open which calls (Graph's permissions reference, and graph-api §2 of the documents)."""
+
+from deskwright.graph.routes import Access
+
+READ = Access(("CloudPC.Read.All",))
+WRITE = Access(("CloudPC.ReadWrite.All",))
+OWN_CLOUD_PC = Access(("CloudPC.Read.All", "CloudPC.ReadWrite.All"), own=True)
+"""What a person may do to their own Cloud PC without a role; the handler holds it to their own."""
+USERS_READ = Access(("User.Read.All",))
+USERS_WRITE = Access(("User.ReadWrite.All",))
+ME = Access(("User.Read",), own=True, delegated_only=True)
+GROUPS_READ = Access(("Group.Read.All",))
+GROUPS_WRITE = Access(("Group.ReadWrite.All",))
+MEMBERS_READ = Access(("GroupMember.Read.All",))
+MEMBERS_WRITE = Access(("GroupMember.ReadWrite.All",))
+LICENSES_READ = Access(("LicenseAssignment.Read.All", "Organization.Read.All"))
+LICENSES_WRITE = Access(("LicenseAssignment.ReadWrite.All",))
+USER_LICENSES_WRITE = Access(("LicenseAssignment.ReadWrite.All", "User.ReadWrite.All"))
+GROUP_LICENSES_WRITE = Access(("LicenseAssignment.ReadWrite.All", "Group.ReadWrite.All"))
+ORGANIZATION_READ = Access(("Organization.Read.All", "User.Read"))
+DEVICES_READ = Access(("Device.Read.All",))
+DEVICES_WRITE = Access(("Device.ReadWrite.All",))
+MANAGED_READ = Access(("DeviceManagementManagedDevices.Read.All",))
+MANAGED_WRITE = Access(("DeviceManagementManagedDevices.ReadWrite.All",))
+MANAGED_ACT = Access(("CloudPC.ReadWrite.All", "DeviceManagementManagedDevices.PrivilegedOperations.All"))
+ROLES_READ = Access(("RoleManagement.Read.CloudPC", "CloudPC.Read.All"))
+ROLES_WRITE = Access(("RoleManagement.ReadWrite.CloudPC", "CloudPC.ReadWrite.All"))
+CONFIGURATION_READ = Access(("DeviceManagementConfiguration.Read.All", "CloudPC.Read.All"))
+CONFIGURATION_WRITE = Access(("DeviceManagementConfiguration.ReadWrite.All", "CloudPC.ReadWrite.All"))
+RBAC_READ = Access(("DeviceManagementRBAC.Read.All", "CloudPC.Read.All"))

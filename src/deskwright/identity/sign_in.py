@@ -1,0 +1,143 @@
+"""People sign in with user name and password: found, compared, counted, and locked out for a while after many errors.
+
+Unknown user, no password set, wrong password and locked account get the same answer, after the same work. All times
+are real time.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from deskwright.domain.rules import Refused
+from deskwright.identity.passwords import check_password, digest, hash_password, password_matches
+from deskwright.identity.tokens import Person
+from deskwright.store import audit
+from deskwright.store.database import Database
+
+ATTEMPTS = 10
+LOCKED_MINUTES = 5
+
+_BY_NAME = """
+    SELECT u.id, u.tenant_id, t.name AS tenant, u.user_principal_name, u.display_name, u.account_enabled,
+           c.password_hash, c.must_change, COALESCE(c.locked_until > now(), false) AS locked
+      FROM tenants t JOIN users u ON u.tenant_id = t.id AND u.deleted_at IS NULL
+      LEFT JOIN user_credentials c ON c.user_id = u.id
+"""
+# A name may exist in several tenants: the one whose domain it is goes before, and else it must be the only one.
+_ANYWHERE = text(
+    f"{_BY_NAME} WHERE lower(u.user_principal_name) = lower(:upn) "
+    "ORDER BY lower(t.name) = split_part(lower(:upn), '@', 2) DESC LIMIT 2"
+)
+_IN_TENANT = text(f"{_BY_NAME} WHERE t.id = :tenant AND lower(u.user_principal_name) = lower(:upn)")
+_BY_ID = text(f"{_BY_NAME} WHERE t.id = :tenant AND u.id = :user")
+_FAILED = text(
+    """
+    UPDATE user_credentials
+       SET failed_attempts = CASE WHEN failed_attempts + 1 >= :most THEN 0 ELSE failed_attempts + 1 END,
+           locked_until = CASE WHEN failed_attempts + 1 >= :most THEN now() + make_interval(mins => :minutes)
+                               ELSE locked_until END
+     WHERE user_id = :user RETURNING failed_attempts = 0 AS locked
+    """
+)
+
+
+class Failure(StrEnum):
+    WRONG = "wrong"
+    """Also: unknown, without a password, locked."""
+    DISABLED = "disabled"
+    """Said only to who knows the password."""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    tenant_id: UUID
+    tenant_name: str
+    person: Person
+    must_change: bool
+    """A one-time password: nothing is to be given out before it is replaced."""
+    proof: str = ""
+    """Which password it was, without saying it: changes when the password does."""
+
+
+def sign_in(database: Database, tenant: UUID | None, user_principal_name: str, password: str) -> "SignedIn | Failure":
+    """Compare a password. `tenant` None: whichever tenant the name is of."""
+    with database.single.connect() as connection:
+        row = _find(connection, tenant, user_principal_name.strip())
+    # Compared in every case: the time it takes must not tell who exists.
+    right = password_matches(row.password_hash if row and not row.locked else None, password)
+    if row is None or row.locked or row.password_hash is None:
+        return Failure.WRONG
+    if not right:
+        with database.begin() as connection:
+            failed = connection.execute(
+                _FAILED, {"user": row.id, "most": ATTEMPTS, "minutes": LOCKED_MINUTES}
+            ).one_or_none()
+            if failed is not None and failed.locked:
+                after = {"lockedForMinutes": LOCKED_MINUTES}
+                locked = audit.event(row.id, row.user_principal_name, None, after)
+                audit.write(connection, row.tenant_id, "deskwright", "Lock sign-in", "user", [locked])
+        return Failure.WRONG
+    if not row.account_enabled:
+        return Failure.DISABLED
+    with database.begin() as connection:
+        clear = "UPDATE user_credentials SET failed_attempts = 0, locked_until = NULL WHERE user_id = :user"
+        connection.execute(text(f"{clear} AND (failed_attempts > 0 OR locked_until IS NOT NULL)"), {"user": row.id})
+    return _signed_in(row)
+
+
+def find(connection: Connection, tenant: UUID, user: UUID) -> SignedIn | None:
+    """The person, if they exist and are enabled (E1: a disabled one does not sign in)."""
+    row = connection.execute(_BY_ID, {"tenant": tenant, "user": user}).one_or_none()
+    return _signed_in(row) if row is not None and row.account_enabled else None
+
+
+def change_own_password(database: Database, who: SignedIn, new: str) -> bool:
+    """Replace one's own password; False where it was changed since `who` signed in. Raises Refused by a rule.
+
+    What was signed in with the old one is signed out.
+    """
+    check_password(new, who.person.user_principal_name)
+    with database.begin() as connection:
+        kept = connection.execute(
+            text("SELECT password_hash FROM user_credentials WHERE user_id = :user FOR UPDATE"), {"user": who.person.id}
+        ).scalar_one_or_none()
+        if kept is None or digest(kept) != who.proof:
+            return False
+        if password_matches(kept, new):
+            raise Refused("password", None, "must be another one than before")
+        set_password(connection, who.tenant_id, who.person.id, new, must_change=False)
+        changed = audit.event(who.person.id, who.person.user_principal_name, None, {"password": "changed"})
+        audit.write(connection, who.tenant_id, who.person.user_principal_name, "Change own password", "user", [changed])
+    return True
+
+
+def set_password(connection: Connection, tenant: UUID, user: UUID, password: str, *, must_change: bool) -> None:
+    """Store a password's hash, lift a lock, and end what was signed in with the old one."""
+    query = text(
+        """
+        INSERT INTO user_credentials (user_id, tenant_id, password_hash, must_change, changed_at)
+        VALUES (:user, :tenant, :hash, :must_change, now())
+        ON CONFLICT (user_id) DO UPDATE SET password_hash = excluded.password_hash, must_change = excluded.must_change,
+            changed_at = excluded.changed_at, failed_attempts = 0, locked_until = NULL
+        """
+    )
+    hashed = hash_password(password)
+    connection.execute(query, {"user": user, "tenant": tenant, "hash": hashed, "must_change": must_change})
+    revoke = "UPDATE refresh_tokens SET revoked_at = now() WHERE user_id = :user AND revoked_at IS NULL"
+    connection.execute(text(revoke), {"user": user})
+
+
+def _find(connection: Connection, tenant: UUID | None, upn: str) -> "Row[tuple[object, ...]] | None":
+    if tenant is not None:
+        return connection.execute(_IN_TENANT, {"tenant": tenant, "upn": upn}).one_or_none()
+    rows = connection.execute(_ANYWHERE, {"upn": upn}).all()
+    if len(rows) == 2 and rows[0].tenant.lower() != upn.rpartition("@")[2].lower():
+        return None
+    return rows[0] if rows else None
+
+
+def _signed_in(row: "Row[tuple[object, ...]]") -> SignedIn:
+    person = Person(row.id, row.user_principal_name, row.display_name)
+    return SignedIn(row.tenant_id, row.tenant, person, bool(row.must_change), digest(row.password_hash or ""))

@@ -1,0 +1,69 @@
+// The life of a Cloud PC by Microsoft's JavaScript client. Arguments come by environment: BASE, TOKEN, GROUP, USER,
+// SETTLE (a URL that lets the simulated time pass). Prints what it saw as JSON.
+import assert from "node:assert/strict";
+import { Client, PageIterator } from "@microsoft/microsoft-graph-client";
+
+const { BASE, TOKEN, GROUP, USER, SETTLE } = process.env;
+const client = Client.init({
+  baseUrl: `${BASE}/`,
+  defaultVersion: "beta",
+  customHosts: new Set([new URL(BASE).hostname]),
+  authProvider: (done) => done(null, TOKEN),
+});
+const endpoint = "/deviceManagement/virtualEndpoint";
+const settle = () => fetch(SETTLE, { method: "POST" });
+
+const policy = await client.api(`${endpoint}/provisioningPolicies`).post({
+  "@odata.type": "#microsoft.graph.cloudPcProvisioningPolicy",
+  displayName: "From JavaScript",
+  description: "",
+  provisioningType: "dedicated",
+  imageId: "debian-12-desktop",
+  imageType: "gallery",
+  domainJoinConfigurations: [{ type: "azureADJoin", regionGroup: "europeUnion", regionName: "automatic" }],
+  windowsSettings: { language: "en-US" },
+});
+assert.equal(policy.displayName, "From JavaScript");
+assert.equal(policy.domainJoinConfigurations[0].domainJoinType, "azureADJoin");
+
+await client.api(`${endpoint}/provisioningPolicies/${policy.id}/assign`).post({
+  assignments: [{ target: { groupId: GROUP } }],
+});
+const expanded = await client.api(`${endpoint}/provisioningPolicies/${policy.id}`).expand("assignments").get();
+assert.equal(expanded.assignments[0].target.groupId, GROUP);
+
+const states = [];
+const mine = async () => {
+  await settle();
+  const found = await client.api(`${endpoint}/cloudPCs`).filter(`userPrincipalName eq '${USER}'`).get();
+  const pc = found.value[0];
+  states.push(pc?.status ?? "gone");
+  return pc;
+};
+let pc = await mine();
+for (let n = 0; n < 50 && pc?.status !== "provisioned"; n++) pc = await mine();
+assert.equal(pc.status, "provisioned");
+assert.equal(pc.provisioningPolicyName, "From JavaScript");
+
+// Paging by the iterator, one at a time.
+const seen = [];
+const first = await client.api(`${endpoint}/cloudPCs`).top(1).get();
+await new PageIterator(client, first, (item) => seen.push(item.id) > 0).iterate();
+assert.equal(new Set(seen).size, seen.length);
+
+await client.api(`${endpoint}/cloudPCs/${pc.id}/reboot`).post({});
+await settle();
+const results = await client.api(`${endpoint}/cloudPCs/${pc.id}/retrieveCloudPCRemoteActionResults`).get();
+assert.equal(results.value[0].actionName, "Reboot");
+assert.equal(results.value[0].actionState, "done");
+
+await assert.rejects(client.api(`${endpoint}/provisioningPolicies/${policy.id}`).delete(), (error) => {
+  assert.equal(error.statusCode, 409);
+  return true;
+});
+await client.api(`${endpoint}/provisioningPolicies/${policy.id}/assign`).post({ assignments: [] });
+pc = await mine();
+assert.equal(pc.status, "inGracePeriod");
+await client.api(`${endpoint}/cloudPCs/${pc.id}/endGracePeriod`).post({});
+await client.api(`${endpoint}/provisioningPolicies/${policy.id}`).delete();
+console.log(JSON.stringify({ pages: seen.length, states: [...new Set(states)] }));
