@@ -69,6 +69,9 @@ def openapi() -> dict[str, Any]:
     for path in found["paths"].values():
         for operation in path.values():
             operation["responses"].pop("422", None)  # told as 400
+            said, _, rest = operation.get("description", "").partition("\n")
+            operation["summary"] = said or operation["summary"]  # the docstring's first line, not the function's name
+            operation["description"] = rest.strip() or said
     for unused in ("HTTPValidationError", "ValidationError"):
         found["components"]["schemas"].pop(unused, None)
     return found
