@@ -21,6 +21,7 @@ ORDER = ("get", "patch", "put", "post", "delete")
 # Streams do not end; what waits takes its time.
 LEFT_OUT = re.compile(r"/events$")
 NOT_GIVEN = {"wait"}
+PASSED_ON = {"method", "url", "params", "headers", "json", "data", "files"}
 
 
 def real_names(company: Company) -> dict[str, str]:
@@ -86,7 +87,7 @@ def surprises_of(client: TestClient, name: str, operation: Any, names: dict[str,
             case.path_parameters = {k: names.get(k, v) for k, v in (case.path_parameters or {}).items()}
         case.query = {k: v for k, v in (case.query or {}).items() if k not in NOT_GIVEN}
         request = case.as_transport_kwargs(base_url=f"http://127.0.0.1/{name}")
-        sent = {k: v for k, v in request.items() if k in ("method", "url", "params", "headers", "json", "data", "files")}
+        sent = {k: v for k, v in request.items() if k in PASSED_ON}
         if isinstance(sent.get("data"), bytes | str):
             sent["content"] = sent.pop("data")
         answer = client.request(**sent)

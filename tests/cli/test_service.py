@@ -1,5 +1,6 @@
 """The service: its HTTP surface, where it listens, how it starts, stops and is found; and the demo on top of it."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -54,6 +55,24 @@ def listening(world: World, *, worker: bool) -> Iterator[str]:
         bound.close()
         if beside:
             beside.stop()
+
+
+def test_answers_are_sent_at_once() -> None:
+    """An answer is two packets. Were the second held back for the first one's receipt, each would take 40 ms longer."""
+
+    async def accepted() -> int:
+        delays: asyncio.Queue[int] = asyncio.Queue()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            delays.put_nowait(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        bound = serve.listen("127.0.0.1", 0)
+        async with await asyncio.start_server(connected, sock=bound):
+            with socket.create_connection(bound.getsockname()):
+                return await asyncio.wait_for(delays.get(), 10)
+
+    assert asyncio.run(accepted()) != 0
 
 
 def until(condition: Any, seconds: float = 30.0) -> None:

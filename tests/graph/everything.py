@@ -48,51 +48,50 @@ class Everything:
     graph: Graph
     named: dict[str, str] = field(default_factory=dict)
     """For a segment of a path, the key of the object there that has the most in it."""
-    nobody: bool = False
+    listed: dict[str, list[str]] = field(default_factory=dict)
 
-    def keys(self, path: str, graph: Graph | None = None) -> str:
+    def keys(self, path: str) -> str:
         """The path with keys of real objects: for each ``{id}`` the one that `named` has, or the first of its set."""
-        return self.paths(path, graph, most=1)[0]
+        return self.paths(path, most=1)[0]
 
-    def paths(self, path: str, graph: Graph | None = None, most: int = 1000, version: str = "beta") -> list[str]:
+    def paths(self, path: str, most: int = 1000) -> list[str]:
         """The same with every object of the last set in turn."""
-        graph = graph or self.graph
         *begin, end = path.split(KEY)
         made = ""
         for n, part in enumerate(begin):
             made += part
             name = part.rstrip("/").rpartition("/")[2]
-            last = n == len(begin) - 1
-            if last and most > 1 and name not in self.named:
-                return [f"{made}{key}{end}" for key in self._of(graph, version, made, name)]
-            if last and most > 1:
-                return [f"{made}{key}{end}" for key in dict.fromkeys([self.named[name], *self._all(graph, made)])]
-            made += self.named.get(name) or self._of(graph, version, made, name)[0]
+            keys = ([self.named[name]] if name in self.named else []) + (
+                [] if most == 1 and name in self.named else self._all(made)
+            )
+            if n == len(begin) - 1:
+                return [f"{made}{key}{end}" for key in dict.fromkeys(keys or [str(NO_ONE)])][:most]
+            made += (keys or [str(NO_ONE)])[0]
         return [made + end]
 
-    def _of(self, graph: Graph, version: str, made: str, name: str) -> list[str]:
-        return self._all(graph, made) or [str(NO_ONE)]
+    def _all(self, made: str) -> list[str]:
+        """Ids of the set at this path, as they were when it was asked first."""
+        graph = self.adele if made.startswith("/me/") else self.graph
+        if made not in self.listed:
+            answer = graph.get(f"{made.rstrip('/')}?$top=999")
+            self.listed[made] = answer.of("id") if answer.status == 200 and "value" in (answer.body or ()) else []
+        return self.listed[made]
 
-    def _all(self, graph: Graph, made: str) -> list[str]:
-        listed = graph.get(f"{made.rstrip('/')}?$top=999")
-        return listed.of("id") if listed.status == 200 and "value" in (listed.body or ()) else []
+    @property
+    def adele(self) -> Graph:
+        """A Cloud PC Administrator, signed in."""
+        return self.graph.as_user(self.company.ids["adele"], f"adele@{self.company.tenant.name}", ADMINISTRATOR)
 
-    def rows(self) -> dict[str, str]:
-        """Every table's rows of the installation, as one value each, to see whether anything has changed."""
-        return _rows(self.company.world.database)
-
-
-_SIGN_OF_LIFE = {"signing_keys"}
-
-
-def _rows(database: Database) -> dict[str, str]:
-    parts = [
-        f"SELECT '{t}' AS name, md5(coalesce(string_agg(r::text, '|' ORDER BY r::text), '')) AS sum FROM {t} r"
-        for t in metadata.tables
-        if t not in _SIGN_OF_LIFE
-    ]
-    with database.single.connect() as connection:
-        return {row.name: row.sum for row in connection.execute(text(" UNION ALL ".join(parts)))}
+    def rows(self, *, tenant: bool = False) -> dict[str, str]:
+        """Every table's rows as one value each, to see whether anything has changed; or this tenant's alone."""
+        of = f" WHERE tenant_id = '{self.company.tenant.id}'" if tenant else ""
+        parts = [
+            f"SELECT '{t}' AS name, md5(coalesce(string_agg(r::text, '|' ORDER BY r::text), '')) AS sum FROM {t} r{of}"
+            for t, table in metadata.tables.items()
+            if not tenant or "tenant_id" in table.c
+        ]
+        with self.company.world.database.single.connect() as connection:
+            return {row.name: row.sum for row in connection.execute(text(" UNION ALL ".join(parts)))}
 
 
 @cache
@@ -119,8 +118,9 @@ def client_of(company: Company, patch: pytest.MonkeyPatch) -> tuple[TestClient, 
         return current["caller"] or authenticate(*args, **kw)
 
     patch.setattr(graph_app, "authenticate", told)
-    return TestClient(Starlette(routes=[Mount(f"/{v}", GraphApp(company.world, v)) for v in VERSIONS]),
-                      base_url="http://127.0.0.1"), current
+    return TestClient(
+        Starlette(routes=[Mount(f"/{v}", GraphApp(company.world, v)) for v in VERSIONS]), base_url="http://127.0.0.1"
+    ), current
 
 
 def automation(company: Company, *permissions: str) -> Caller:
@@ -145,8 +145,9 @@ def furnish(graph: Graph, company: Company) -> Everything:
     company.site("site-b", "usWest")
     for plan, seats in ((PLAN, 100), (SMALL, 1), (LARGE, 50)):
         company.plan(plan, seats)
-    company.sql("UPDATE service_plans SET storage_gb = 256, vcpu_count = 4, ram_gb = 16 WHERE id = :p",
-                p=company.ids[LARGE])
+    company.sql(
+        "UPDATE service_plans SET storage_gb = 256, vcpu_count = 4, ram_gb = 16 WHERE id = :p", p=company.ids[LARGE]
+    )
     company.sql("UPDATE service_plans SET storage_gb = 64, ram_gb = 4 WHERE id = :p", p=company.ids[SMALL])
     _places(made)
     _people(made)
@@ -166,15 +167,26 @@ def _created(made: Everything, path: str, body: dict[str, Any]) -> dict[str, Any
 def _places(made: Everything) -> None:
     company = made.company
     hybrid = {
-        "displayName": "HQ", "connectionType": "hybridAzureADJoin", "subscriptionId": "0ac520ee",
-        "resourceGroupId": "desks", "virtualNetworkId": "corp", "subnetId": "10.20.0.0/24",
-        "virtualNetworkLocation": "site-a", "adDomainName": "corp.contoso.com",
-        "adDomainUsername": "joiner@corp.contoso.com", "adDomainPassword": "correct horse",
-        "organizationalUnit": "OU=CloudPCs,DC=corp,DC=contoso,DC=com",
+        "displayName": "HQ",
+        "connectionType": "hybridAzureADJoin",
+        "subscriptionId": "0ac520ee",
+        "resourceGroupId": "desks",
+        "virtualNetworkId": "corp",
+        "subnetId": "10.20.0.0/24",
+        "virtualNetworkLocation": "site-a",
+        "adDomainName": f"corp.{company.tenant.name}",
+        "adDomainUsername": f"joiner@corp.{company.tenant.name}",
+        "adDomainPassword": "correct horse",
+        "organizationalUnit": "OU=CloudPCs,DC=corp",
     }
     company.ids["HQ"] = UUID(_created(made, f"{ENDPOINT}/onPremisesConnections", hybrid)["id"])
-    lab = {"displayName": "Lab", "connectionType": "azureADJoin", "virtualNetworkId": "lab",
-           "subnetId": "10.30.0.0/24", "virtualNetworkLocation": "site-a"}
+    lab = {
+        "displayName": "Lab",
+        "connectionType": "azureADJoin",
+        "virtualNetworkId": "lab",
+        "subnetId": "10.30.0.0/24",
+        "virtualNetworkLocation": "site-a",
+    }
     company.ids["Lab"] = UUID(_created(made, f"{ENDPOINT}/onPremisesConnections", lab)["id"])
     company.settle()
     company.fault("health:dns", "dnsCheckFqdnNotFound")
@@ -188,8 +200,10 @@ def _places(made: Everything) -> None:
         image = {"displayName": name, "version": "1.2.0", "sourceImageResourceId": source}
         company.ids[name] = UUID(_created(made, images, image)["id"])
         company.settle()
-    company.sql("UPDATE device_images SET status = 'failed', error_code = 'osVersionNotSupported' "
-                "WHERE display_name = 'Broken image'")
+    company.sql(
+        "UPDATE device_images SET status = 'failed', error_code = 'osVersionNotSupported' "
+        "WHERE display_name = 'Broken image'"
+    )
 
 
 def _people(made: Everything) -> None:
@@ -226,36 +240,74 @@ def _people(made: Everything) -> None:
     company.settle()
     for user, status in (("resizing", "resizing"), ("restoring", "restoring"), ("going", "deprovisioning")):
         company.sql("UPDATE cloud_pcs SET status = :s WHERE user_id = :u", s=status, u=company.ids[user])
-    company.sql("UPDATE cloud_pcs SET status = 'provisioning' WHERE user_id = :u AND plan_id = :p",
-                u=company.ids["first"], p=company.ids[SMALL])
+    company.sql(
+        "UPDATE cloud_pcs SET status = 'provisioning' WHERE user_id = :u AND plan_id = :p",
+        u=company.ids["first"],
+        p=company.ids[SMALL],
+    )
 
 
 def _configured(made: Everything) -> None:
     graph, company, named = made.graph, made.company, made.named
-    setting = {"displayName": "Developers", "localAdminEnabled": True, "resetEnabled": True,
-               "restorePointSetting": {"frequencyType": "sixHours", "userRestoreEnabled": True},
-               "notificationSetting": {"restartPromptsDisabled": True},
-               "crossRegionDisasterRecoverySetting": {"disasterRecoveryType": "notConfigured"}}
+    setting = {
+        "displayName": "Developers",
+        "localAdminEnabled": True,
+        "resetEnabled": True,
+        "restorePointSetting": {"frequencyType": "sixHours", "userRestoreEnabled": True},
+        "notificationSetting": {"restartPromptsDisabled": True},
+        "crossRegionDisasterRecoverySetting": {"disasterRecoveryType": "notConfigured"},
+    }
     named["userSettings"] = _created(made, f"{ENDPOINT}/userSettings", setting)["id"]
-    assert graph.post(f"{ENDPOINT}/userSettings/{named['userSettings']}/assign",
-                      {"assignments": [{"target": {"groupId": str(company.ids["Sales"])}}]}).status == 204
+    assert (
+        graph.post(
+            f"{ENDPOINT}/userSettings/{named['userSettings']}/assign",
+            {"assignments": [{"target": {"groupId": str(company.ids["Sales"])}}]},
+        ).status
+        == 204
+    )
     policy = {
-        "displayName": "Finance desktops", "imageId": str(company.ids["Finance desktop"]), "imageType": "custom",
-        "domainJoinConfigurations": [{"domainJoinType": "azureADJoin", "onPremisesConnectionId": str(company.ids["Lab"])}],
-        "autopatch": {"autopatchGroupId": "ring-1"}, "windowsSettings": {"language": "da-DK"}, "scopeIds": ["0"],
+        "displayName": "Finance desktops",
+        "imageId": str(company.ids["Finance desktop"]),
+        "imageType": "custom",
+        "domainJoinConfigurations": [
+            {"domainJoinType": "azureADJoin", "onPremisesConnectionId": str(company.ids["Lab"])}
+        ],
+        "autopatch": {"autopatchGroupId": "ring-1"},
+        "windowsSettings": {"language": "da-DK"},
+        "scopeIds": ["0"],
     }
     company.ids["Finance desktops"] = UUID(_created(made, f"{ENDPOINT}/provisioningPolicies", policy)["id"])
-    given = {"displayName": "Readers", "roleDefinitionId": str(ROLES[READER]),
-             "principalIds": [str(company.ids["joined"])], "directoryScopeIds": ["/"]}
+    given = {
+        "displayName": "Readers",
+        "roleDefinitionId": str(ROLES[READER]),
+        "principalIds": [str(company.ids["joined"])],
+        "directoryScopeIds": ["/"],
+    }
     named["roleAssignments"] = _created(made, "/roleManagement/cloudPC/roleAssignments", given)["id"]
-    rule = {"alertRuleTemplate": "cloudPcProvisionScenario", "displayName": "Some fail", "severity": "critical",
-            "enabled": True, "threshold": {"aggregation": "count", "operator": "greaterOrEqual", "target": 1},
-            "notificationChannels": [{"notificationChannelType": "portal", "notificationReceivers": []}]}
+    rule = {
+        "alertRuleTemplate": "cloudPcProvisionScenario",
+        "displayName": "Some fail",
+        "severity": "critical",
+        "enabled": True,
+        "threshold": {"aggregation": "count", "operator": "greaterOrEqual", "target": 1},
+        "notificationChannels": [{"notificationChannelType": "portal", "notificationReceivers": []}],
+    }
     named["alertRules"] = _created(made, "/deviceManagement/monitoring/alertRules", rule)["id"]
     graph.patch(f"{ENDPOINT}/organizationSettings", {"enableSingleSignOn": True, "osVersion": "windows11"})
-    graph.patch("/users/adele@contoso.com", {"jobTitle": "Seller", "businessPhones": ["+45 1"], "mail": "a@contoso.com"})
-    graph.post("/groups", {"displayName": "Team", "groupTypes": ["Unified"], "mailEnabled": True,
-                           "mailNickname": "team", "securityEnabled": False, "description": "x"})
+    graph.patch(
+        f"/users/{company.ids['adele']}", {"jobTitle": "Seller", "businessPhones": ["+45 1"], "mail": "a@b.example"}
+    )
+    graph.post(
+        "/groups",
+        {
+            "displayName": "Team",
+            "groupTypes": ["Unified"],
+            "mailEnabled": True,
+            "mailNickname": "team",
+            "securityEnabled": False,
+            "description": "x",
+        },
+    )
     job = {"reportName": "totalAggregatedRemoteConnectionReports", "format": "csv"}
     answer = graph.post(f"{ENDPOINT}/reports/exportJobs", job)
     named["exportJobs"] = answer.body["id"]
@@ -265,18 +317,30 @@ def _remote(made: Everything) -> None:
     company, graph = made.company, made.graph
     adele, world = str(company.pc("adele").id), company.world
     acting = (world, company.tenant, "Automation", adele)
-    for act in (remote_actions.create_snapshot, remote_actions.restart, remote_actions.troubleshoot,
-                remote_actions.power_off, remote_actions.power_on):
+    for act in (
+        remote_actions.create_snapshot,
+        remote_actions.restart,
+        remote_actions.troubleshoot,
+        remote_actions.power_off,
+        remote_actions.power_on,
+    ):
         act(*acting)
         company.settle()
     remote_actions.rename(*acting, display_name="Adele's")
     remote_actions.set_review_status(*acting, {"inReview": True, "userAccessLevel": "restricted"})
     joined = str(company.pc("joined").id)
-    for kind, more in (("Restart", {}), ("CreateSnapshot", {}),
-                       ("SetReviewStatus", {"reviewStatus": {"inReview": False}}),
-                       ("Restore", {"restorePointDateTime": "2199-01-01T00:00:00Z", "timeRange": "before"})):
-        bulk = {"@odata.type": f"#microsoft.graph.cloudPcBulk{kind}", "displayName": kind,
-                "cloudPcIds": [adele, joined], **more}
+    for kind, more in (
+        ("Restart", {}),
+        ("CreateSnapshot", {}),
+        ("SetReviewStatus", {"reviewStatus": {"inReview": False}}),
+        ("Restore", {"restorePointDateTime": "2199-01-01T00:00:00Z", "timeRange": "before"}),
+    ):
+        bulk = {
+            "@odata.type": f"#microsoft.graph.cloudPcBulk{kind}",
+            "displayName": kind,
+            "cloudPcIds": [adele, joined],
+            **more,
+        }
         made.named["bulkActions"] = _created(made, f"{ENDPOINT}/bulkActions", bulk)["id"]
         company.settle()
     graph.get("/deviceManagement/monitoring/alertRecords")
@@ -286,16 +350,27 @@ def _remote(made: Everything) -> None:
 def _named(made: Everything) -> None:
     company, named = made.company, made.named
     (device,), (managed,) = (
-        company.sql("SELECT external_id FROM ledger WHERE cloud_pc_id = :pc AND kind = :kind AND state = 'created' "
-                    "AND release_at IS NULL", pc=company.pc("adele").id, kind=kind)
+        company.sql(
+            "SELECT external_id FROM ledger WHERE cloud_pc_id = :pc AND kind = :kind AND state = 'created' "
+            "AND release_at IS NULL",
+            pc=company.pc("adele").id,
+            kind=kind,
+        )
         for kind in ("device", "managedDevice")
     )
     named |= {
-        "users": str(company.ids["adele"]), "groups": str(company.ids["Sales"]), "members": str(company.ids["adele"]),
-        "cloudPCs": str(company.pc("adele").id), "provisioningPolicies": str(company.ids["Desktops"]),
-        "onPremisesConnections": str(company.ids["HQ"]), "deviceImages": str(company.ids["Finance desktop"]),
-        "servicePlans": str(company.ids[PLAN]), "directoryObjects": str(company.ids["adele"]),
-        "devices": device[0], "managedDevices": managed[0], "organization": str(company.tenant.id),
+        "users": str(company.ids["adele"]),
+        "groups": str(company.ids["Sales"]),
+        "members": str(company.ids["adele"]),
+        "cloudPCs": str(company.pc("adele").id),
+        "provisioningPolicies": str(company.ids["Desktops"]),
+        "onPremisesConnections": str(company.ids["HQ"]),
+        "deviceImages": str(company.ids["Finance desktop"]),
+        "servicePlans": str(company.ids[PLAN]),
+        "directoryObjects": str(company.ids["adele"]),
+        "devices": device[0],
+        "managedDevices": managed[0],
+        "organization": str(company.tenant.id),
     }
 
 

@@ -37,7 +37,11 @@ def class_of(version: str, type_name: str) -> type:
     """The SDK's class of a type such as ``cloudPC`` or ``deviceManagement.alertRule``."""
     *spaces, name = type_name.removeprefix("#microsoft.graph.").split(".")
     module = ".".join(_CAPITAL.sub(r"_\1", part).lower() for part in (*spaces, name))
-    found: type = getattr(import_module(f"{_PACKAGES[version]}.{module}"), name[0].upper() + name[1:])
+    class_name = name[0].upper() + name[1:]
+    there = import_module(f"{_PACKAGES[version]}.{module}")
+    if not hasattr(there, class_name):  # `deviceManagement` is a type and a namespace
+        there = import_module(f"{_PACKAGES[version]}.{module}.{module}")
+    found: type = getattr(there, class_name)
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from deskwright.identity.permissions import READER
 from deskwright.operations import bulk_actions, remote_actions
+from deskwright.providers.contract import ProviderError
 from tests.company import Company, found
 from tests.graph.conftest import Answer, Graph
 
@@ -152,3 +153,19 @@ def test_isolation_and_permissions(graph: Graph, company: Company, ids: list[str
     reader = graph.as_user(company.ids["adele"], "adele@contoso.com", READER)
     assert reader.get(f"{SET}/{bulk}").status == 200
     assert _begin(reader, "cloudPcBulkRestart", ids).status == 403
+
+
+def test_a_site_that_does_not_answer_fails_its_item_and_not_those_behind_it(
+    graph: Graph, company: Company, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    does = remote_actions.restart
+
+    def restart(world: Any, tenant: Any, actor: str, cloud_pc: str) -> Any:
+        if cloud_pc == ids[0]:
+            raise ProviderError("capacityUnavailable", reason="the site does not answer")
+        return does(world, tenant, actor, cloud_pc)
+
+    monkeypatch.setattr(remote_actions, "restart", restart)
+    bulk = _begin(graph, "cloudPcBulkRestart", ids).body["id"]
+    company.settle()
+    assert _summary(graph, bulk) == ("failed", {"failedCount": 1, "successfulCount": 1})

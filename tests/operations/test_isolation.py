@@ -47,11 +47,7 @@ ELSEWHERE = {
     *("timeline", "view"),
     *("alerts", "bulk_actions", "devices", "export_jobs", "resize_checks", "role_assignments"),
 }
-MODULES = [
-    name
-    for _, name, _ in pkgutil.iter_modules(operations.__path__)
-    if name not in ELSEWHERE
-]
+MODULES = [name for _, name, _ in pkgutil.iter_modules(operations.__path__) if name not in ELSEWHERE]
 GALLERY = "debian-12-desktop"
 NAMES = {
     "user": "adele@contoso.com",

@@ -13,7 +13,7 @@ from deskwright.domain.rules import NotFound, Refused
 from deskwright.domain.runs import RunKind
 from deskwright.domain.status import TAKEN_AWAY, Status
 from deskwright.errors import Effect, entry
-from deskwright.operations import cloud_pcs, licenses, remote_actions, view
+from deskwright.operations import cloud_pcs, licenses, listing, remote_actions, view
 from deskwright.providers.simulator import world as simulated
 from deskwright.provision import run as engine
 from deskwright.provision.context import Done, StepContext
@@ -278,7 +278,7 @@ def test_nothing_is_left_after_the_end_of_grace(company: Company, kind: RunKind)
 
 
 @EVERY_KIND
-@pytest.mark.parametrize("status", [Status.FAILED, Status.PROVISIONING, Status.IN_GRACE, *TAKEN_AWAY], ids=str)
+@pytest.mark.parametrize("status", [Status.FAILED, Status.PROVISIONING, Status.IN_GRACE, *sorted(TAKEN_AWAY)], ids=str)
 def test_an_action_needs_its_status(company: Company, kind: RunKind, status: Status) -> None:
     """Resize, restore and account type only where it is provisioned; the others in grace too."""
     settled(company)
@@ -499,6 +499,16 @@ def test_v5_a_reprovision_takes_the_snapshots_along(company: Company) -> None:
 
 
 # --- the rest -------------------------------------------------------------------------------------------
+
+
+def test_rename_does_not_hide_what_is_under_way(company: Company) -> None:
+    """V4: the list tells the run that is carried."""
+    settled(company)
+    ask(company, remote_actions.restart)
+    ask(company, remote_actions.rename, display_name="Adele's desk")
+    with company.world.database.begin() as connection:
+        (row,) = listing.cloud_pcs(connection, company.tenant)
+    assert (row["runKind"], row["displayName"]) == ("restart", "Adele's desk")
 
 
 def test_rename_changes_the_name_people_see_and_not_the_device(company: Company) -> None:

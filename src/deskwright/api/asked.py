@@ -30,6 +30,8 @@ class Asked:
     world: World
     caller: Caller
     authorization: str
+    needed: tuple[str, ...] = ()
+    writes: bool = False
 
     @property
     def database(self) -> Database:
@@ -43,11 +45,14 @@ class Asked:
     def actor(self) -> str:
         return self.caller.actor
 
+    def must_still_hold(self) -> None:
+        """Raises 401 or 403 where the call would be refused now: the token, the permissions and the role may go."""
+        _allowed(self.world, self.authorization, self.needed, self.writes)
+
     def still_holds(self) -> bool:
-        """Whether the token counts now, as it did when the call began."""
         try:
-            authenticate(self.world.database, self.world.secrets, self.authorization)
-        except Unauthenticated:
+            self.must_still_hold()
+        except GraphError:
             return False
         return True
 
@@ -58,19 +63,22 @@ def _may(*needed: str, writes: bool) -> Callable[..., Asked]:
     def check(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None) -> Asked:
         world: World = request.app.state.world
         authorization = request.headers.get("authorization", "")
-        try:
-            caller = authenticate(world.database, world.secrets, authorization)
-        except Unauthenticated as none:
-            headers = {"WWW-Authenticate": f'Bearer realm="", error="{none.reason}"'}
-            raise GraphError(401, "InvalidAuthenticationToken", none.description, headers=headers) from None
-        for permission in needed:
-            if not satisfies(caller, (permission,), writes=writes):
-                raise GraphError(
-                    403, "Forbidden", f"This call needs the permission {permission}{_role(caller, writes)}."
-                )
-        return Asked(world, caller, authorization)
+        return Asked(world, _allowed(world, authorization, needed, writes), authorization, needed, writes)
 
     return check
+
+
+def _allowed(world: World, authorization: str, needed: tuple[str, ...], writes: bool) -> Caller:
+    """Who calls. Raises 401 for nobody, 403 for who may not."""
+    try:
+        caller = authenticate(world.database, world.secrets, authorization, base=world.settings.public_address)
+    except Unauthenticated as none:
+        headers = {"WWW-Authenticate": f'Bearer realm="", error="{none.reason}"'}
+        raise GraphError(401, "InvalidAuthenticationToken", none.description, headers=headers) from None
+    for permission in needed:
+        if not satisfies(caller, (permission,), writes=writes):
+            raise GraphError(403, "Forbidden", f"This call needs the permission {permission}{_role(caller, writes)}.")
+    return caller
 
 
 def _role(caller: Caller, writes: bool) -> str:

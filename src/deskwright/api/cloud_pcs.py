@@ -176,9 +176,14 @@ async def _until(
     if wanted != SETTLED_WORD and wanted not in set(Status):
         raise bad(f"'{wanted[:60]}' is no status; there are: {SETTLED_WORD}, {', '.join(Status)}.", "for")
     end = time.monotonic() + _seconds(wait)
+
+    def look_if_allowed() -> tuple[list[dict[str, Any]], bool]:
+        asked.must_still_hold()
+        return look()
+
     async with watch.of(request.app.state).listen(asked.tenant) as listener:
         while True:
-            rows, busy = await run_in_threadpool(look)
+            rows, busy = await run_in_threadpool(look_if_allowed)
             left = end - time.monotonic()
             if reached(rows, wanted, busy) is not None or left <= 0 or await request.is_disconnected():
                 return

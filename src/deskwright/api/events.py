@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+import anyio
 import orjson
 from fastapi import APIRouter, Header, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -22,6 +23,8 @@ from deskwright.operations import cloud_pcs, listing, view, watching
 router = APIRouter(tags=["Cloud PCs"])
 
 BEAT_SECONDS = 15
+GRACE_SECONDS = 3
+"""How long a stopping server waits for a stream to end: more than a look takes."""
 _ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"description": "A stream that ends when the client leaves.", "content": {"text/event-stream": {}}}
 }
@@ -37,8 +40,9 @@ def event_id(at: datetime) -> str:
 @router.get("/cloudPCs/events", responses=_ANSWER, response_class=EventSourceResponse)
 async def all_events(request: Request, asked: Reads, last_event_id: LastEventId = None) -> EventSourceResponse:
     """Each Cloud PC of the tenant whenever it changes: an event `cloudPC`, or `gone` when it is no more."""
-    since = _since(last_event_id)
-    return _stream(_cloud_pcs(watch.of(request.app.state), asked, since))
+    since, watching_ = _since(last_event_id), watch.of(request.app.state)
+    watching_.must_have_room(asked.tenant)  # once the stream has begun, nothing can be refused
+    return _stream(_cloud_pcs(watching_, asked, since))
 
 
 @router.get("/cloudPCs/{cloudPC}/timeline/events", responses=_ANSWER, response_class=EventSourceResponse)
@@ -52,14 +56,15 @@ async def timeline_events(
 
     Ends after an event `gone`.
     """
-    since = _since(last_event_id)
+    since, watching_ = _since(last_event_id), watch.of(request.app.state)
+    watching_.must_have_room(asked.tenant)
 
     def find() -> UUID:
         with asked.database.single.connect() as connection:
             return cloud_pcs.find(connection, asked.tenant, cloud_pc)
 
     found = await run_in_threadpool(find)
-    return _stream(_timeline(watch.of(request.app.state), asked, found, since))
+    return _stream(_timeline(watching_, asked, found, since))
 
 
 async def _cloud_pcs(watching_: watch.Watch, asked: Asked, since: datetime | None) -> AsyncIterator[ServerSentEvent]:
@@ -145,7 +150,13 @@ def _event(name: str, data: Any, at: datetime) -> ServerSentEvent:
 
 def _stream(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
     # No buffering by a proxy in between: what happens is told at once.
-    return EventSourceResponse(events, ping=BEAT_SECONDS, headers={"X-Accel-Buffering": "no"})
+    return EventSourceResponse(
+        events,
+        ping=BEAT_SECONDS,
+        headers={"X-Accel-Buffering": "no"},
+        shutdown_event=anyio.Event(),
+        shutdown_grace_period=GRACE_SECONDS,
+    )
 
 
 def _since(last_event_id: str | None) -> datetime | None:

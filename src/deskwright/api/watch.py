@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sse_starlette.sse import AppStatus
 from starlette.concurrency import run_in_threadpool
 
 from deskwright.graph.errors import GraphError
@@ -79,13 +80,18 @@ class Watch:
         self._world = world
         self._tenants: dict[UUID, _Tenant] = {}
 
+    def must_have_room(self, tenant: TenantRef) -> None:
+        """Raises 429 where too many listen."""
+        watched = self._tenants.get(tenant.id)
+        if len(watched.listeners if watched else ()) >= LISTENERS:
+            headers = {"Retry-After": "30"}
+            raise GraphError(429, "TooManyRequests", f"{LISTENERS} listen to this tenant already.", headers=headers)
+
     @asynccontextmanager
     async def listen(self, tenant: TenantRef) -> AsyncIterator[Listener]:
         """Hear of every change from now on. Raises 429 where too many listen."""
+        self.must_have_room(tenant)
         watched = self._tenants.setdefault(tenant.id, _Tenant())
-        if len(watched.listeners) >= LISTENERS:
-            headers = {"Retry-After": "30"}
-            raise GraphError(429, "TooManyRequests", f"{LISTENERS} listen to this tenant already.", headers=headers)
         if watched.task is None or watched.task.done():
             watched.last, watched.ready = None, asyncio.Event()
             watched.task = asyncio.create_task(self._look_on(tenant, watched))
@@ -118,6 +124,9 @@ class Watch:
                 watched.ready.set()
                 if rows:
                     self._tell(watched, Seen(seen.at, rows))
+            if AppStatus.should_exit:  # the server stops: let everybody go in peace
+                for listener in watched.listeners:
+                    listener.tell(None)
             await asyncio.sleep(LOOK_SECONDS)
 
     def _look(

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deskwright.authority import pages
-from deskwright.authority.errors import Refusal, body
+from deskwright.authority.errors import RETRY_SECONDS, Refusal, body, busy
 from deskwright.authority.forms import NO_STORE, BadForm, Page, base_address, read_form
 from deskwright.authority.server import Answer, Asked, Server, refused
 from deskwright.domain.rules import NotFound
@@ -25,8 +25,11 @@ from deskwright.operations.change import TenantRef
 from deskwright.provision.context import World
 
 _ANY_TENANT = ("common", "organizations")
-# Hashing passwords takes a while: so many threads at most, that the rest of the service keeps its own.
-_THREADS = 8
+# Hashing passwords takes a while: so many threads at most, that the rest of the service keeps its own. Pages and
+# programs have each their own, and who would stand in a long queue is turned away: a flood of guesses stops neither.
+_THREADS = 4
+_WAITING = 200
+_BUSY = "There are too many sign-ins at the moment. Try again shortly."
 
 
 def routes(world: World) -> list[Route]:
@@ -50,7 +53,7 @@ def routes(world: World) -> list[Route]:
 class _Endpoints:
     def __init__(self, world: World) -> None:
         self.world = world
-        self._limiter: Any = None
+        self.programs, self.people = _Queue(), _Queue()
 
     # --- for programs ---------------------------------------------------------------------------------
 
@@ -68,7 +71,7 @@ class _Endpoints:
         )
 
     async def configuration(self, request: Request) -> Response:
-        return await self._in_thread(self._configuration, request)
+        return await self._for_programs(request, self._configuration, request)
 
     def _configuration(self, request: Request) -> Response:
         base = base_address(self.world, request)
@@ -110,7 +113,7 @@ class _Endpoints:
                 return _refused(refusal, request)
             return JSONResponse(public_keys(self.world.database, self.world.secrets))
 
-        return await self._in_thread(read)
+        return await self._for_programs(request, read)
 
     async def token(self, request: Request) -> Response:
         return await self._with_form(request, self._token)
@@ -137,7 +140,11 @@ class _Endpoints:
             server.authenticate_client(asked, ["client_secret_basic", "client_secret_post"])
         server.scope(asked.payload.scope).permissions(client.app)
         tenant = server.tenant.id if server.tenant else client.app.tenant_id
-        code, user_code = flows.keep_device_code(self.world.database, tenant, client.app.id, asked.payload.scope)
+        scope = " ".join(server.scope(asked.payload.scope).asked)
+        kept = flows.keep_device_code(self.world.database, tenant, client.app.id, scope)
+        if kept is None:
+            raise busy("Too many devices wait for a sign-in at the moment.")
+        code, user_code = kept
         address = f"{server.base}/devicelogin"
         return JSONResponse(
             {
@@ -177,7 +184,11 @@ class _Endpoints:
                 text = str(body(refusal, None)["error_description"])
                 return Page(request).show("said", refusal.status_code, title="This cannot go on", text=text)
 
-        return await self._in_thread(shown)
+        answer = await self.people.run(shown)
+        if answer is None:
+            answer = Page(request).show("said", 503, title="This cannot go on now", text=_BUSY)
+            answer.headers["Retry-After"] = str(RETRY_SECONDS)
+        return answer
 
     # --- shared ---------------------------------------------------------------------------------------
 
@@ -203,14 +214,29 @@ class _Endpoints:
         except BadForm as bad:
             return _refused(Refusal("invalid_request", 900144, str(bad)), request)
         try:
-            return await self._in_thread(answer, request, form)
+            return await self._for_programs(request, answer, request, form)
         except OAuth2Error as error:
             return _refused(error, request)
 
-    async def _in_thread(self, function: Callable[..., Response], *arguments: Any) -> Response:
+    async def _for_programs(self, request: Request, function: Callable[..., Response], *arguments: Any) -> Response:
+        answer = await self.programs.run(partial(function, *arguments))
+        return _refused(busy(_BUSY), request) if answer is None else answer
+
+
+class _Queue:
+    """A few threads, and a queue before them that has an end."""
+
+    def __init__(self) -> None:
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def run(self, function: Callable[[], Response]) -> Response | None:
+        """What the function answers; None where too many wait before it."""
         if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(_THREADS)
-        return await anyio.to_thread.run_sync(partial(function, *arguments), limiter=self._limiter)
+            self._limiter = anyio.CapacityLimiter(_THREADS)  # belongs to the loop that serves
+        limiter = self._limiter
+        if limiter.available_tokens <= 0 and limiter.statistics().tasks_waiting >= _WAITING:
+            return None
+        return await anyio.to_thread.run_sync(function, limiter=limiter)
 
 
 def _refused(error: OAuth2Error, request: Request) -> Response:

@@ -19,7 +19,10 @@ _NUMBERS = {
     "slow_down": 70016,
     "expired_token": 70020,
     "access_denied": 65004,
+    "temporarily_unavailable": 90033,
 }
+RETRY_SECONDS = 5
+"""After what is only for now."""
 
 
 class Refusal(OAuth2Error):
@@ -28,6 +31,11 @@ class Refusal(OAuth2Error):
     def __init__(self, error: str, number: int, description: str, status: int = 400) -> None:
         super().__init__(error=error, description=_plain(description), status_code=status)
         self.number = number
+
+
+def busy(description: str) -> Refusal:
+    """Too much at once: ask again later."""
+    return Refusal("temporarily_unavailable", 90033, description, 503)
 
 
 def body(error: OAuth2Error, correlation_id: str | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reading what browsers and clients send, and the pages they get back."""
 
+import asyncio
 import hmac
 import json
 import secrets as random
@@ -22,6 +23,7 @@ from deskwright.provision.context import World
 from deskwright.store.secrets import Secrets
 
 LARGEST_FORM = 64 * 1024
+_FORM_SECONDS = 30.0
 _TICKET_SECONDS = 600
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -39,15 +41,19 @@ class BadForm(Exception):
 
 
 async def read_form(request: Request) -> list[tuple[str, str]]:
-    """The fields of an urlencoded form, at most 64 KiB. Raises BadForm."""
+    """The fields of an urlencoded form, at most 64 KiB within 30 seconds. Raises BadForm."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise BadForm("The request must be a form: Content-Type application/x-www-form-urlencoded.")
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_FORM:
-            raise BadForm("The form is too large.")
+    try:
+        async with asyncio.timeout(_FORM_SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > LARGEST_FORM:
+                    raise BadForm("The form is too large.")
+    except TimeoutError:
+        raise BadForm("The form took too long to come.") from None
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100, errors="strict")
     except ValueError as bad:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from deskwright.operations import tenants
 from deskwright.operations.change import TenantRef
 from deskwright.operations.named import as_id
 from deskwright.provision.context import World
+
+# At its lowest level Authlib writes down the tokens it hands out.
+logging.getLogger("authlib").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,9 @@ def refused(request: OAuth2Request, error: OAuth2Error) -> Answer:
         return Answer(status, None, dict(headers))
     correlation = as_id(request.headers.get("client-request-id", ""))
     status = 401 if error.error == "invalid_client" else error.status_code
-    authenticate = {"WWW-Authenticate": 'Basic realm="Deskwright"'} if status == 401 else {}
-    return Answer(status, errors.body(error, str(correlation) if correlation else None), authenticate)
+    headers = {"WWW-Authenticate": 'Basic realm="Deskwright"'} if status == 401 else {}
+    headers |= {"Retry-After": str(errors.RETRY_SECONDS)} if status == 503 else {}
+    return Answer(status, errors.body(error, str(correlation) if correlation else None), headers)
 
 
 class Server(AuthorizationServer):

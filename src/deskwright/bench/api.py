@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from deskwright.bench import companies, machine
 from deskwright.bench.api_server import EMPTY
-from deskwright.bench.client import Connection, at_once, on_schedule, several, timed
+from deskwright.bench.client import Ask, Connection, at_once, on_schedule, several, timed
 from deskwright.bench.ground import Server, process, until, value
 from deskwright.bench.results import Part
 from deskwright.operations.credentials import issue_token
@@ -22,7 +22,7 @@ A_SECOND = 50.0
 _BASE = "/beta/deviceManagement/virtualEndpoint"
 _CLOUD_PCS, _POLICIES = f"{_BASE}/cloudPCs", f"{_BASE}/provisioningPolicies"
 _SELECT = "id,displayName,userPrincipalName,status"
-_OPEN_CONNECTIONS, _CLOSED_CONNECTIONS, _WARM_UP = 8, 4, 20
+_OPEN_CONNECTIONS, _CLOSED_CONNECTIONS = 8, 4
 _FURNISHED = 1000
 Tell = Callable[[str], None]
 
@@ -101,37 +101,37 @@ class _Targets:
 
 
 def _measure(url: str, token: str, tell: Tell, ask: _Targets, *, rounds: int, seconds: float, requests: int) -> Found:
+    """The first round warms up and does not count."""
     found, singles, names = Found(), cycle(ask.singles), count()
-    closed: dict[str, Callable[[Connection], object]] = {
+    closed: dict[str, Ask] = {
         "GET one": lambda c: c.get(next(singles)),
-        "list, as above": lambda c: c.get(ask.first),
+        "list by $filter and $select": lambda c: c.get(ask.first),
         "list, every property": lambda c: c.get(ask.whole),
         "POST policy": lambda c: c.post(_POLICIES, _policy(next(names))),
     }
-    with several(url, token, _OPEN_CONNECTIONS) as connections:
-        one = connections[0]
-        for connection in connections:
-            for _ in range(_WARM_UP):
-                connection.get(ask.first)
-        for n in range(1, rounds + 1):
-            tell(f"api: round {n} of {rounds}, {A_SECOND:.0f} lists a second")
+    for n in range(rounds + 1):
+        if n == 1:
+            found = Found()
+        tell(f"api: round {n} of {rounds}: {A_SECOND:.0f} lists a second")
+        with several(url, token, _OPEN_CONNECTIONS) as connections:
             found.scheduled.append(on_schedule(connections, lambda c: c.get(ask.first), A_SECOND, seconds))
-            tell(f"api: round {n} of {rounds}, the first and the last page, an empty answer and one Cloud PC")
-            found.pages.append(_in_turns(requests, lambda: one.get(ask.first), lambda: one.get(ask.last)))
-            found.singles.append(_in_turns(requests, lambda: one.get(EMPTY), lambda: one.get(next(singles))))
-            for name, request in closed.items():
-                tell(f"api: round {n} of {rounds}, {name}")
-                rate = at_once(connections[:_CLOSED_CONNECTIONS], request, requests)
-                found.rates.setdefault(name, []).append(rate)
+        tell(f"api: round {n} of {rounds}: the first and the last page, an empty answer and one Cloud PC")
+        with Connection(url, token) as only:
+            found.pages.append(_in_turns(only, requests, lambda c: c.get(ask.first), lambda c: c.get(ask.last)))
+            found.singles.append(_in_turns(only, requests, lambda c: c.get(EMPTY), closed["GET one"]))
+        for name, request in closed.items():
+            tell(f"api: round {n} of {rounds}: {name}")
+            with several(url, token, _CLOSED_CONNECTIONS) as connections:
+                found.rates.setdefault(name, []).append(at_once(connections, request, requests))
     return found
 
 
-def _in_turns(times: int, *asks: Callable[[], object]) -> Any:
-    """Each one's seconds, one connection, one after the other."""
-    taken: tuple[list[float], ...] = tuple([] for _ in asks)
+def _in_turns(connection: Connection, times: int, first: Ask, second: Ask) -> tuple[list[float], list[float]]:
+    """Seconds of each, one after the other."""
+    taken: tuple[list[float], list[float]] = [], []
     for _ in range(times):
-        for mine, ask in zip(taken, asks, strict=True):
-            mine.append(timed(ask))
+        for mine, ask in zip(taken, (first, second), strict=True):
+            mine.append(timed(lambda: ask(connection)))  # noqa: B023 - called before the next turn
     return taken
 
 

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from deskwright.provision.context import World
-from deskwright.serve import UVICORN, address, announced, application, listen
+from deskwright.serve import UVICORN, address, announced, application, listen, prepare
 from deskwright.settings import Settings
 from deskwright.store.database import open_database
 from deskwright.store.secrets import open_secrets
@@ -20,10 +20,11 @@ async def _empty(_: Request) -> JSONResponse:
 
 
 def main() -> None:
-    settings = Settings()  # type: ignore[call-arg]  # from the environment
+    settings = Settings()
     database = open_database(settings, settings.concurrency)
     app = application(World(database, open_secrets(settings), settings))
     app.router.routes.insert(0, Route(EMPTY, _empty))
+    prepare()
     listening = listen("127.0.0.1", 0)
     with announced(settings.data_dir, address(listening)):
         uvicorn.Server(uvicorn.Config(app, **UVICORN)).run(sockets=[listening])

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import orjson
-from sqlalchemy.exc import OperationalError, TimeoutError
+from sqlalchemy import exc
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -24,9 +24,9 @@ from starlette.types import Receive, Scope, Send
 from deskwright.domain.rules import Refused
 from deskwright.graph import resources
 from deskwright.graph.answers import Accepted, Bytes, Created
-from deskwright.graph.bodies import LARGEST
+from deskwright.graph.bodies import LARGEST, must_be_texts
 from deskwright.graph.call import Call, options
-from deskwright.graph.contract import model
+from deskwright.graph.contract import VERSIONS, model
 from deskwright.graph.errors import CONFIRM_HEADER, GraphError, bad, refused
 from deskwright.graph.routes import Found, Router, router
 from deskwright.identity.caller import Caller
@@ -37,7 +37,10 @@ from deskwright.provision.context import World
 log = logging.getLogger(__name__)
 
 _JSON = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+_ODD = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+"""Escapes that a text may hold which cannot be kept: U+0000, half of a surrogate pair."""
 _CLIENT_ID = re.compile(r"^[\x21-\x7e]{1,100}$")
+_BODY_SECONDS = 30
 
 
 class GraphApp:
@@ -103,7 +106,7 @@ class GraphApp:
             answer = found.route.serve(call)
         except Refused as cause:
             raise refused(cause) from None
-        except (OperationalError, TimeoutError):
+        except (exc.OperationalError, exc.TimeoutError):
             log.warning("the database did not answer", exc_info=True)
             busy = "The service is busy, or its database is starting. Try again shortly."
             raise GraphError(503, "serviceNotAvailable", busy, headers={"Retry-After": "2"}) from None
@@ -145,14 +148,25 @@ async def _body(request: Request) -> bytes:
     told = request.headers.get("content-length", "")
     if told.isdigit() and int(told) > LARGEST:
         raise too_large
-    parts, size = [], 0
-    async with asyncio.timeout(30):
-        async for part in request.stream():
-            size += len(part)
-            if size > LARGEST:
-                raise too_large
-            parts.append(part)
-    return b"".join(parts)
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            content = await _read(request)
+    except TimeoutError:
+        said = f"The request's body did not come within {_BODY_SECONDS} seconds."
+        raise GraphError(408, "RequestTimeout", said) from None
+    if content is None:
+        raise too_large
+    return content
+
+
+async def _read(request: Request) -> bytes | None:
+    """All of the body; None as soon as it is longer than `LARGEST`."""
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > LARGEST:
+            return None
+    return bytes(content)
 
 
 def _parsed(body: bytes, content_type: str) -> Any:
@@ -162,11 +176,14 @@ def _parsed(body: bytes, content_type: str) -> Any:
     if media and media != "application/json" and not media.endswith("+json"):
         raise GraphError(415, "UnsupportedMediaType", f"The request's body must be application/json, not {media[:60]}.")
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        parsed = json.loads(body, parse_constant=_no_constant)
     except RecursionError:
         raise bad("The request's body is nested too deeply.", "body") from None
     except ValueError as unreadable:
         raise bad(f"The request's body is not JSON: {unreadable}.", "body") from None
+    if _ODD.search(body):
+        must_be_texts(parsed)
+    return parsed
 
 
 def _no_constant(name: str) -> Any:
@@ -181,3 +198,9 @@ def _json(content: Mapping[str, Any], status: int) -> Response:
 def _router(version: str) -> Router:
     resources.load()
     return router(version)
+
+
+def load() -> None:
+    """Read contracts and routes, which else the first calls would wait for."""
+    for version in VERSIONS:
+        _router(version)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from deskwright.graph.call import Call
@@ -44,6 +44,21 @@ def parameter(call: Call, name: str, kind: str, *, required: bool = True) -> Any
     if value is None and required:
         raise bad(f"The parameter '{name}' is missing.", name)
     return value
+
+
+def must_be_texts(body: Any) -> None:
+    """Raise 400 naming the first text in a parsed body, names of members among them, that no column can hold."""
+    waiting = [("", body)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, str) and not storable(value):
+            raise bad(f"'{path or 'body'}' holds a character that no text can, such as U+0000.", path or "body")
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                at = f"{path}/{ascii(name)[1:-1]}".lstrip("/")
+                waiting += [(at, name), (at, inner)]
+        elif isinstance(value, list):
+            waiting += [(f"{path}[{n}]", item) for n, item in enumerate(value)]
 
 
 def _structure(
@@ -126,8 +141,9 @@ def _primitive(type_name: str, value: Any, path: str) -> Any:
         raise _wrong(path, value, "a GUID")
     elif type_name == "DateTimeOffset":
         try:
-            return datetime.fromisoformat(value)
-        except ValueError:
+            given = datetime.fromisoformat(value)
+            return (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
             raise _wrong(path, value, "a time such as 2026-01-31T08:00:00Z") from None
     return value
 

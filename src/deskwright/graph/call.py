@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from deskwright.graph.contract import Model, Type
 from deskwright.graph.errors import bad, not_found
+from deskwright.graph.filters import storable
 from deskwright.identity.caller import Caller
 from deskwright.operations.change import TenantRef
 from deskwright.operations.named import as_id
@@ -53,7 +54,8 @@ def options(given: Mapping[str, str]) -> Options:
         if plain in _OPTIONS:
             found[plain] = value
         elif name.startswith("$"):
-            raise bad(f"The query option '{name}' is not known; these are: {', '.join('$' + o for o in _OPTIONS)}.", name)
+            known = ", ".join(f"${o}" for o in _OPTIONS)
+            raise bad(f"The query option '{name}' is not known; these are: {known}.", name)
     select = frozenset(s.strip().lower() for s in found.get("select", "").split(",") if s.strip())
     return Options(
         select=select or None,
@@ -134,6 +136,8 @@ class Call:
         if not isinstance(value, str) or not value:
             said = "is missing" if value is None else f"must be a string, not {value!r:.60}"
             raise bad(f"The parameter '{name}' {said}.", name)
+        if not storable(value):
+            raise bad(f"'{name}' holds a character that no text can, such as U+0000.", name)
         return value
 
 

@@ -1,7 +1,7 @@
 """How a Cloud PC is told: the rows, what one may filter and sort by, and every property of the contract.
 
-A page costs one statement for the rows and one for each group of properties that live elsewhere and are asked for;
-a client that selects few properties pays for few.
+A page costs one statement for the rows and one for what lives elsewhere and is asked for (`cloud_pc_about`); a client
+that selects few properties pays for few.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, literal_column, select, text
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, literal_column, select
 
 from deskwright import errors
 from deskwright.domain.images import GALLERY
 from deskwright.domain.status import TAKEN_AWAY, USABLE, Status
+from deskwright.graph import cloud_pc_about
 from deskwright.graph.call import Call, Options
 from deskwright.graph.filters import Field, Fields
 from deskwright.graph.listing import Source
@@ -62,53 +63,42 @@ _ALWAYS: tuple["ColumnElement[Any]", ...] = (
     _c.grace_ends_at,
     _c.modified_at,
 )
-_DEVICES = text(
-    """
-    SELECT DISTINCT ON (cloud_pc_id, kind) cloud_pc_id, kind, external_id FROM ledger
-     WHERE cloud_pc_id = ANY(:ids) AND kind IN ('device', 'managedDevice') AND state = 'created'
-       AND release_at IS NULL AND external_id IS NOT NULL ORDER BY cloud_pc_id, kind, id DESC
-    """
-)
-# The run that made the machine, or is making it.
-_MADE_BY = text(
-    """
-    SELECT c.id, r.policy ->> 'join_type' AS join_type, (r.policy ->> 'single_sign_on')::boolean AS single_sign_on
-      FROM unnest(CAST(:ids AS uuid[])) AS c (id) CROSS JOIN LATERAL (
-        SELECT policy FROM runs WHERE cloud_pc_id = c.id AND kind IN ('provision', 'reprovision')
-         ORDER BY number DESC LIMIT 1) r
-    """
-)
-_SIGN_IN_PATH = text(
-    """
-    SELECT c.id, s.outcome, s.message, s.ended_at
-      FROM unnest(CAST(:ids AS uuid[])) AS c (id) CROSS JOIN LATERAL (
-        SELECT s.outcome, s.message, s.ended_at FROM runs r JOIN steps s ON s.run_id = r.id
-         WHERE r.cloud_pc_id = c.id AND s.step = 'A0' AND s.ended_at IS NOT NULL
-         ORDER BY s.ended_at DESC LIMIT 1) s
-    """
-)
 
 
 def rows(call: Call) -> "Select[Any]":
     """The tenant's Cloud PCs that are not gone, with the columns that the call's `$select` needs."""
-    wanted = call.options
+    wanted, names = call.options, _names(call.options)
+    columns = frozenset(name for name in _COLUMNS if wanted.wants(name))
+    chosen = _select(columns, "aaddeviceid" in names, "manageddeviceid" in names)
+    return chosen.where(_c.tenant_id == call.tenant.id)
+
+
+def row(call: Call) -> "Select[Any]":
+    """The same, to read one of them: with everything that `present` would have to look up."""
+    columns = frozenset(name for name in _COLUMNS if call.options.wants(name))
+    return _select(columns, parts=cloud_pc_about.asked(call)).where(_c.tenant_id == call.tenant.id)
+
+
+@lru_cache(maxsize=512)
+def _select(
+    names: frozenset[str],
+    by_device: bool = False,
+    by_managed_device: bool = False,
+    parts: frozenset[str] = frozenset(),
+) -> "Select[Any]":
+    """Made once for each choice of properties; `by_...`: with those tables, to choose or sort by."""
     columns: dict[ColumnElement[Any], None] = dict.fromkeys(_ALWAYS)
     for name, needed in _COLUMNS.items():
-        if wanted.wants(name):
+        if name in names:
             columns.update(dict.fromkeys(needed))
     joined: Any = _JOINED
-    if "aaddeviceid" in _names(wanted):
+    if by_device:
         joined = joined.outerjoin(_device, _in_use(_device, "'device'"))
-    if "manageddeviceid" in _names(wanted):
+    if by_managed_device:
         joined = joined.outerjoin(_managed, _in_use(_managed, "'managedDevice'"))
+    joined, about = cloud_pc_about.beside(joined, parts)
     # Written out, not bound: that is how the planner sees that the indexes on the living will do.
-    live = _c.status != literal_column("'gone'")
-    return select(*columns).select_from(joined).where(_c.tenant_id == call.tenant.id, live)
-
-
-def rows_where(*conditions: "ColumnElement[bool]") -> Callable[[Call], "Select[Any]"]:
-    """The same of those that fulfil `conditions`."""
-    return lambda call: rows(call).where(*conditions)
+    return select(*columns, *about).select_from(joined).where(_c.status != literal_column("'gone'"))
 
 
 def _names(wanted: Options) -> str:
@@ -163,38 +153,44 @@ FIELDS = Fields(
 
 def present(call: Call, connection: Connection, page: "Sequence[Row[Any]]") -> list[Known]:
     """What is known of a page of Cloud PCs, but for what the call does not ask for."""
-    wants, ids = call.options.wants, [row.id for row in page]
-    asked = {"ids": ids}
+    more = _more(call, connection, page) if page else {}
+    told = [(name, tell) for name, tell in _TOLD.items() if call.options.wants(name)]
+    return [{**{name: tell(row) for name, tell in told}, **more.get(row.id, {})} for row in page]
+
+
+def _more(call: Call, connection: Connection, page: "Sequence[Row[Any]]") -> dict[UUID, dict[str, Any]]:
+    """What lives elsewhere, by the Cloud PC's id."""
+    parts = cloud_pc_about.asked(call)
+    if not parts:
+        return {}
+    about = {row.id: row for row in page}
+    if not cloud_pc_about.brought(page[0], parts):
+        about = cloud_pc_about.of_page(connection, parts, list(about))
     more: dict[UUID, dict[str, Any]] = {row.id: {} for row in page}
-    if ids and (wants("aadDeviceId") or wants("managedDeviceId")):
-        for found in connection.execute(_DEVICES, asked):
-            name = "aadDeviceId" if found.kind == "device" else "managedDeviceId"
-            more[found.cloud_pc_id][name] = guid(found.external_id)
-    asks_how_made = wants("connectionSetting") or wants("connectionSettings") or wants("provisioningConfiguration")
-    if ids and call.model.version == "beta":  # v1.0 knows none of these
-        if asks_how_made:
-            for made in connection.execute(_MADE_BY, asked):
-                more[made.id] |= _how_made(made)
-        if wants("connectivityResult"):
-            checked = {found.id: found for found in connection.execute(_SIGN_IN_PATH, asked)}
-            for row in page:
-                more[row.id]["connectivityResult"] = _connectivity(row, checked.get(row.id))
-        if wants("userAccountType"):
-            types = remote_actions.account_types(connection, [r.id for r in page if r.status in WITH_MACHINE])
-            for cloud_pc, account_type in types.items():
-                more[cloud_pc]["userAccountType"] = account_type
-        if wants("lastRemoteActionResult"):
-            for cloud_pc, results in remote_actions.results(connection, call.tenant, ids).items():
-                more[cloud_pc]["lastRemoteActionResult"] = action_result(results[0])
-    return [_known(row, more[row.id]) for row in page]
+    for row in page:
+        found, known = about[row.id], more[row.id]
+        if "devices" in parts:
+            known["aadDeviceId"] = guid(found.device) if found.device else None
+            known["managedDeviceId"] = guid(found.managed_device) if found.managed_device else None
+        if "made" in parts:
+            known |= _how_made(found)
+        if "walked" in parts and found.outcome:
+            known["connectivityResult"] = _connectivity(row, found)
+        if "account" in parts and row.status in WITH_MACHINE:
+            known["userAccountType"] = remote_actions.account_type(found.administrator)
+    if "acted" in parts and (acted := [row.id for row in page if about[row.id].acted]):
+        for cloud_pc, results in remote_actions.results(connection, call.tenant, acted).items():
+            more[cloud_pc]["lastRemoteActionResult"] = action_result(results[0])
+    return more
 
 
-CLOUD_PCS = Source("cloudPC", rows, _c.id, FIELDS, present)
+CLOUD_PCS = Source("cloudPC", rows, _c.id, FIELDS, present, row=row)
 
 
 def source_where(*conditions: "ColumnElement[bool]") -> Source:
     """The set of those that fulfil `conditions`."""
-    return Source("cloudPC", rows_where(*conditions), _c.id, FIELDS, present)
+    of, alone = (lambda call: rows(call).where(*conditions)), (lambda call: row(call).where(*conditions))
+    return Source("cloudPC", of, _c.id, FIELDS, present, row=alone)
 
 
 def of_user(user: UUID) -> "ColumnElement[bool]":
@@ -212,44 +208,6 @@ def guid(external_id: str) -> str:
 def action_result(result: Mapping[str, Any]) -> dict[str, Any]:
     """A result of `operations.remote_actions` under the contract's old and new names."""
     return {**result, "statusDetails": result["statusDetail"]}
-
-
-def _known(row: "Row[Any]", more: Mapping[str, Any]) -> dict[str, Any]:
-    columns = row._asdict()
-    get = columns.get
-    detail = status_detail(row) if "waiting_for" in columns else None
-    return {
-        "id": row.id,
-        "displayName": row.display_name,
-        "status": row.status,
-        "statusDetail": detail,
-        "statusDetails": detail,
-        "userPrincipalName": get("user_principal_name"),
-        "userDetail": {"userId": row.user_id, "userDisplayName": get("user_name")},
-        "provisioningPolicyId": row.policy_id,
-        "provisioningPolicyName": row.policy_name,
-        "provisioningType": "dedicated",
-        "productType": "enterprise",
-        "userExperienceType": "cloudPc",
-        "servicePlanId": row.plan_id,
-        "servicePlanName": get("plan_name"),
-        "servicePlanType": "enterprise",
-        "imageDisplayName": image_title(row.image_name),
-        "managedDeviceName": row.device_name,
-        "deviceRegionName": get("region"),
-        "onPremisesConnectionName": get("connection_name"),
-        "osVersion": _os_version(row.image_name, get("operating_system")),
-        "diskEncryptionState": "notAvailable",
-        "powerState": row.power_state,
-        "gracePeriodEndDateTime": row.grace_ends_at,
-        "lastModifiedDateTime": row.modified_at,
-        "provisionedDateTime": row.provisioned_at,
-        "frontlineCloudPcAvailability": "notApplicable",
-        "isDisasterRecoveryActive": False,
-        "disasterRecoveryCapability": {"capabilityType": "none", "licenseType": "none"},
-        "scopeIds": ("0",),
-        **more,
-    }
 
 
 def image_title(image: str | None) -> str | None:
@@ -274,10 +232,8 @@ def _how_made(made: "Row[Any]") -> dict[str, Any]:
     return known
 
 
-def _connectivity(row: "Row[Any]", checked: "Row[Any] | None") -> dict[str, Any] | None:
+def _connectivity(row: "Row[Any]", checked: "Row[Any]") -> dict[str, Any]:
     """What the last walk along the sign-in path found; a machine that is off cannot be reached."""
-    if checked is None:
-        return None
     answered = checked.outcome == "succeeded"
     usable = row.status in USABLE and row.power_state == "running"
     item = {
@@ -333,3 +289,37 @@ def _words(lost: Collection[str]) -> str:
 def _detail(code: str, message: str, about: Mapping[str, str | None]) -> dict[str, Any]:
     more = [{"name": name, "value": value} for name, value in about.items() if value]
     return {"code": code, "message": message, "additionalInformation": more}
+
+
+# Each property the row itself tells. Columns of `_COLUMNS` are there when the property that needs them is asked for.
+_TOLD: Mapping[str, Callable[["Row[Any]"], Any]] = {
+    "id": lambda row: row.id,
+    "displayName": lambda row: row.display_name,
+    "status": lambda row: row.status,
+    "statusDetail": status_detail,
+    "statusDetails": status_detail,
+    "userPrincipalName": lambda row: row.user_principal_name,
+    "userDetail": lambda row: {"userId": row.user_id, "userDisplayName": row.user_name},
+    "provisioningPolicyId": lambda row: row.policy_id,
+    "provisioningPolicyName": lambda row: row.policy_name,
+    "provisioningType": lambda _: "dedicated",
+    "productType": lambda _: "enterprise",
+    "userExperienceType": lambda _: "cloudPc",
+    "servicePlanId": lambda row: row.plan_id,
+    "servicePlanName": lambda row: row.plan_name,
+    "servicePlanType": lambda _: "enterprise",
+    "imageDisplayName": lambda row: image_title(row.image_name),
+    "managedDeviceName": lambda row: row.device_name,
+    "deviceRegionName": lambda row: row.region,
+    "onPremisesConnectionName": lambda row: row.connection_name,
+    "osVersion": lambda row: _os_version(row.image_name, row.operating_system),
+    "diskEncryptionState": lambda _: "notAvailable",
+    "powerState": lambda row: row.power_state,
+    "gracePeriodEndDateTime": lambda row: row.grace_ends_at,
+    "lastModifiedDateTime": lambda row: row.modified_at,
+    "provisionedDateTime": lambda row: row.provisioned_at,
+    "frontlineCloudPcAvailability": lambda _: "notApplicable",
+    "isDisasterRecoveryActive": lambda _: False,
+    "disasterRecoveryCapability": lambda _: {"capabilityType": "none", "licenseType": "none"},
+    "scopeIds": lambda _: ("0",),
+}

@@ -22,6 +22,8 @@ _STATUS = {
     "noEnoughIpAddress": 409,
     "notSupported": 501,
 }
+_LONGEST = 2000
+"""Characters of a message: what was given is told again in it, and may be long."""
 _GRAPH_CODE = {"itemNotFound": "ResourceNotFound", "invalidRequest": "BadRequest"}
 
 
@@ -44,7 +46,8 @@ class GraphError(Exception):
 
     def body(self, request_id: str, client_request_id: str) -> dict[str, Any]:
         ids = {"request-id": request_id, "client-request-id": client_request_id}
-        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        message = self.message if len(self.message) <= _LONGEST else f"{self.message[: _LONGEST - 1]}…"
+        error: dict[str, Any] = {"code": self.code, "message": message}
         if self.target:
             error["target"] = self.target
         if self.details:

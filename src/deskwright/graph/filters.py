@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,8 @@ from deskwright.graph.errors import bad
 LONGEST = 30_000
 MOST_TERMS = 500
 _DEEPEST = 60
+_SHORT = 200
+"""Characters of a `$filter` that is remembered, as clients send the same one again and again."""
 _ORDER: dict[Any, Any] = {
     ast.Eq: operator.eq,
     ast.Lt: operator.lt,
@@ -73,13 +76,7 @@ def condition(fields: Fields, text: str) -> Condition:
         raise bad(f"$filter is longer than {LONGEST} characters.", "$filter")
     if not storable(text):
         raise bad("$filter holds a character that no text can.", "$filter")
-    try:
-        lexer, parser = ODataLexer(), ODataParser()
-        tree = parser.parse(lexer.tokenize(_NOT.sub(lambda m: m[1] or "not (", text)))
-    except ODataException as unreadable:
-        raise bad(f"$filter cannot be read: {_plain(unreadable)}.", "$filter") from None
-    except (ValueError, RecursionError, IndexError, TypeError, AttributeError):
-        raise bad(f"$filter cannot be read: '{text[:80]}'.", "$filter") from None
+    tree = _read_often(text) if len(text) <= _SHORT else _read(text)
     if tree is None:
         raise bad("$filter is empty.", "$filter")
     return _Compiler(fields).condition(tree, 0)
@@ -89,6 +86,8 @@ def search(fields: Fields, text: str) -> Condition:
     """`$search`: ``"displayName:sales"`` or plain words, all of which must occur."""
     if not storable(text):
         raise bad("$search holds a character that no text can.", "$search")
+    if not fields.search:
+        raise bad("$search is not possible here.", "$search")
     parts = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', text)
     found: list[Condition] = []
     for quoted, bare in parts[:20]:
@@ -102,6 +101,20 @@ def search(fields: Fields, text: str) -> Condition:
         term = rest if colon else term
         found.append(or_(*(_like(fields.find(n, "$search").expression, f"%{_escaped(term)}%") for n in names)))
     return and_(true(), *found)
+
+
+def _read(text: str) -> Any:
+    """The expression as a tree, which nobody changes."""
+    try:
+        lexer, parser = ODataLexer(), ODataParser()
+        return parser.parse(lexer.tokenize(_NOT.sub(lambda m: m[1] or "not (", text)))
+    except ODataException as unreadable:
+        raise bad(f"$filter cannot be read: {_plain(unreadable)}.", "$filter") from None
+    except (ValueError, RecursionError, IndexError, TypeError, AttributeError):
+        raise bad(f"$filter cannot be read: '{text[:80]}'.", "$filter") from None
+
+
+_read_often = lru_cache(maxsize=256)(_read)
 
 
 class _Compiler:

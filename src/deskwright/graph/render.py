@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from deskwright.graph.call import Call, Options
-from deskwright.graph.contract import Model, Property, Type, model
+from deskwright.graph.contract import Model, Type, model
 from deskwright.graph.errors import bad
 
 Known = Mapping[str, Any]
@@ -24,10 +24,23 @@ _AS_THEY_ARE = (str, int, bool, float)
 
 def entity(call: Call, type_name: str, known: Known, options: Options | None = None) -> dict[str, Any]:
     """One entity, with what `$select` and `$expand` ask for. Raises 400 for a name the type does not have."""
-    wanted = options or call.options
-    type_ = _type(call.model, type_name, known)
-    check(type_, wanted)
-    return _structure(call.model, type_, known, wanted, call.unknown_members)
+    return entities(call, type_name, [known], options)[0]
+
+
+def entities(
+    call: Call, type_name: str, known: Iterable[Known], options: Options | None = None
+) -> list[dict[str, Any]]:
+    """The same for a page of them."""
+    wanted, contract = options or call.options, call.model
+    checked: Type | None = None
+    told = []
+    for item in known:
+        type_ = _type(contract, type_name, item)
+        if type_ is not checked:
+            check(type_, wanted)
+            checked = type_
+        told.append(_structure(contract, type_, item, wanted, call.unknown_members))
+    return told
 
 
 def check(type_: Type, wanted: Options) -> None:
@@ -64,16 +77,21 @@ def plain(value: Any) -> Any:
 
 
 def _type(contract: Model, name: str, known: Known) -> Type:
-    said = str(known.get("@odata.type", "")).removeprefix("#microsoft.graph.")
-    return contract.types.get(said) or contract.types[name]
+    said = known.get("@odata.type")
+    if said is None:
+        return contract.types[name]
+    return contract.types.get(str(said).removeprefix("#microsoft.graph.")) or contract.types[name]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Slot:
-    """A property that is answered. `same`: its values are JSON as they are, unless they are times, ids or the like."""
+    """A property that is answered."""
 
-    property: Property
+    name: str
+    type: str
+    collection: bool
     same: bool
+    """Its values are JSON as they are, unless they are times, ids or the like."""
 
 
 @lru_cache(maxsize=2000)
@@ -85,7 +103,8 @@ def _slots(version: str, type_name: str, select: frozenset[str] | None) -> tuple
         asked = select is not None and name.lower() in select
         if asked or (wanted.wants(name) and not property_.select_only):
             known = property_.type in contract.types or property_.type in contract.enumerations
-            found.append(_Slot(property_, same=not known and not property_.collection))
+            same = not known and not property_.collection
+            found.append(_Slot(name, property_.type, property_.collection, same))
     return tuple(found)
 
 
@@ -94,33 +113,32 @@ def _structure(contract: Model, type_: Type, known: Known, wanted: Options, late
     if "@odata.type" in known:
         out["@odata.type"] = known["@odata.type"]
     for slot in _slots(contract.version, type_.name, wanted.select):
-        value = known.get(slot.property.name)
-        if value is None and not slot.property.collection:
-            out[slot.property.name] = None
-        elif slot.same:
-            out[slot.property.name] = value if type(value) in _AS_THEY_ARE else plain(value)
+        value = known.get(slot.name)
+        if slot.collection:
+            out[slot.name] = [_one(contract, slot.type, item, later) for item in value or ()]
+        elif value is None or (slot.same and type(value) in _AS_THEY_ARE):
+            out[slot.name] = value
         else:
-            out[slot.property.name] = _value(contract, slot.property, value, later)
+            out[slot.name] = plain(value) if slot.same else _one(contract, slot.type, value, later)
     for name in type_.navigation:
         if name in known:
             out[name] = known[name]
     return out
 
 
-def _value(contract: Model, property_: Property, value: Any, later: bool) -> Any:
-    if property_.collection:
-        items: Iterable[Any] = value or ()
-        return [_one(contract, property_.type, item, later) for item in items]
-    return None if value is None else _one(contract, property_.type, value, later)
-
-
 def _one(contract: Model, type_name: str, value: Any, later: bool) -> Any:
     if type_name in contract.types and isinstance(value, Mapping):
         return _structure(contract, _type(contract, type_name, value), value, Options(), later)
     if type_name in contract.enumerations:
-        word, known = str(plain(value)), contract.enumerations[type_name]
-        # An older version of the contract lacks some members altogether.
-        if word in known.members and (later or word not in known.later):
-            return word
-        return "unknownFutureValue" if "unknownFutureValue" in known.members else word
+        return _member(contract.version, type_name, str(plain(value)), later)
     return plain(value)
+
+
+@lru_cache(maxsize=2000)
+def _member(version: str, enumeration: str, word: str, later: bool) -> str:
+    """What an enumeration's member is called to this client."""
+    known = model(version).enumerations[enumeration]
+    # An older version of the contract lacks some members altogether.
+    if word in known.members and (later or word not in known.later):
+        return word
+    return "unknownFutureValue" if "unknownFutureValue" in known.members else word

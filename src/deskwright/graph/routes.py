@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from deskwright.graph.contract import VERSIONS, Model, model
-from deskwright.graph.errors import GraphError, bad, not_served
+from deskwright.graph.errors import GraphError, bad, not_found, not_served
+from deskwright.graph.filters import storable
 
 if TYPE_CHECKING:
     from deskwright.graph.call import Call
@@ -147,6 +148,7 @@ class Router:
                 keys.append(_literal(given))
             else:
                 arguments |= _arguments(given)
+        _must_be_texts(node, keys, arguments)
         if method in node.routes:
             return Found(node.routes[method], tuple(keys), arguments)
         if method in node.unserved:
@@ -176,6 +178,16 @@ class Router:
 
 def router(version: str) -> Router:
     return Router(model(version), ROUTES)
+
+
+def _must_be_texts(node: _Node, keys: Iterable[str], arguments: Mapping[str, str]) -> None:
+    """What no column can hold names nothing, and is never asked of the database."""
+    for key in keys:
+        if not storable(key):
+            raise not_found(node.name, ascii(key)[1:-1])
+    for name, value in arguments.items():
+        if not storable(name + value):
+            raise bad("The function's arguments hold a character that no text can, such as U+0000.", ascii(name)[1:-1])
 
 
 def _split(segment: str) -> tuple[str, str | None]:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from deskwright.identity.passwords import digest, new_code
 from deskwright.store.database import Database
@@ -19,6 +19,8 @@ CODE_LIFE = timedelta(minutes=5)
 DEVICE_CODE_LIFE = timedelta(minutes=15)
 REFRESH_LIFE = timedelta(days=90)
 POLL_SECONDS = 5
+MOST_DEVICES = 10_000
+"""Device codes that count at a time: anybody may ask for one."""
 SAME_MOMENT = timedelta(seconds=10)
 """Two processes that share a token cache may both send the same refresh token; that is no theft."""
 _USER_CODE = "BCDFGHJKLMNPQRSTVWXZ"  # RFC 8628, section 6.1: no vowels, so no words
@@ -97,8 +99,8 @@ def use_code(database: Database, code: str, app: UUID) -> Code | None:
     return None
 
 
-def keep_device_code(database: Database, tenant: UUID | None, app: UUID, scope: str) -> tuple[str, str]:
-    """Begin a device's sign-in; returns (device code, user code)."""
+def keep_device_code(database: Database, tenant: UUID | None, app: UUID, scope: str) -> tuple[str, str] | None:
+    """Begin a device's sign-in; returns (device code, user code), None where `MOST_DEVICES` wait already."""
     made = new_code()
     query = text(
         """
@@ -106,9 +108,12 @@ def keep_device_code(database: Database, tenant: UUID | None, app: UUID, scope: 
         VALUES (:hash, :user_code, :tenant, :app, :scope, now() + :life) ON CONFLICT (user_code) DO NOTHING
         """
     )
+    counted = text("SELECT count(*) FROM (SELECT FROM device_codes WHERE expires_at > now() LIMIT :most) waiting")
     of = {"hash": digest(made), "tenant": tenant, "app": app, "scope": scope, "life": DEVICE_CODE_LIFE}
     with database.begin() as connection:
         _forget(connection, "device_codes")
+        if connection.execute(counted, {"most": MOST_DEVICES}).scalar_one() >= MOST_DEVICES:
+            return None
         while True:
             user_code = "".join(random.choice(_USER_CODE) for _ in range(9))
             if connection.execute(query, {**of, "user_code": user_code}).rowcount:
@@ -203,6 +208,13 @@ def use_refresh(database: Database, token: str) -> bool:
     )
     with database.begin() as connection:
         return bool(connection.execute(query, {"hash": digest(token)}).rowcount)
+
+
+def end_codes(connection: Connection, user: UUID) -> None:
+    """Codes of a person that were not redeemed yet, and approvals that no device has fetched, count no more."""
+    for table in ("authorization_codes", "device_codes"):
+        end = f"UPDATE {table} SET used_at = now() WHERE user_id = :user AND used_at IS NULL AND expires_at > now()"
+        connection.execute(text(end), {"user": user})
 
 
 def new_family() -> UUID:

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from deskwright.domain.rules import Refused
+from deskwright.identity import flows
 from deskwright.identity.passwords import check_password, digest, hash_password, password_matches
 from deskwright.identity.tokens import Person
 from deskwright.store import audit
@@ -127,6 +128,7 @@ def set_password(connection: Connection, tenant: UUID, user: UUID, password: str
     connection.execute(query, {"user": user, "tenant": tenant, "hash": hashed, "must_change": must_change})
     revoke = "UPDATE refresh_tokens SET revoked_at = now() WHERE user_id = :user AND revoked_at IS NULL"
     connection.execute(text(revoke), {"user": user})
+    flows.end_codes(connection, user)
 
 
 def _find(connection: Connection, tenant: UUID | None, upn: str) -> "Row[tuple[object, ...]] | None":

@@ -13,12 +13,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from deskwright import jobs
+from deskwright import errors, jobs
 from deskwright.domain.rules import NotFound, Refused
 from deskwright.domain.runs import RunKind
 from deskwright.operations import cloud_pcs, named, remote_actions
 from deskwright.operations.change import TenantRef, change
 from deskwright.operations.licenses import PLAN
+from deskwright.providers.contract import ProviderError
 from deskwright.provision.context import World
 from deskwright.reconcile.deadlines import BULK_ACTION
 from deskwright.store.audit import event
@@ -285,6 +286,9 @@ def _begin(world: World, tenant: TenantRef, row: Row[Any], cloud_pc: UUID) -> di
     except Refused as refused:
         error = json.dumps({"code": refused.code, "message": str(refused)})
         return {"state": "notSupported" if refused.code == "notSupported" else "refused", "error": error}
+    except ProviderError as failed:  # one site that does not answer must not hold up the others
+        said = errors.explain(failed.code, failed.values).message
+        return {"state": "refused", "error": json.dumps({"code": failed.code, "message": said})}
     return {"state": "done"} if kind.run is None else {"state": "accepted", "run": answer["runId"]}
 
 

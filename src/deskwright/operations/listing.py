@@ -17,7 +17,8 @@ from deskwright.provision.records import Outcome
 from deskwright.provision.remote import EVERY_STEP, steps_of
 from deskwright.settings import TenantSettings
 
-# One pass: the last run of each, and the steps of that run's last attempt rolled up.
+# One pass: the last run of each, and the steps of that run's last attempt rolled up. A rename is done at once, beside
+# what is under way.
 _ROWS = """
     WITH queue AS (
       SELECT id, row_number() OVER (PARTITION BY plan_id ORDER BY entitled_number, id) AS position FROM cloud_pcs
@@ -32,7 +33,8 @@ _ROWS = """
       FROM cloud_pcs c JOIN users u ON u.id = c.user_id JOIN service_plans p ON p.id = c.plan_id
       JOIN tenants t ON t.id = c.tenant_id
       LEFT JOIN queue q ON q.id = c.id LEFT JOIN sites site ON site.id = c.site_id
-      LEFT JOIN LATERAL (SELECT * FROM runs WHERE cloud_pc_id = c.id ORDER BY number DESC LIMIT 1) r ON true
+      LEFT JOIN LATERAL (SELECT * FROM runs WHERE cloud_pc_id = c.id AND kind <> 'rename' ORDER BY number DESC LIMIT 1
+      ) r ON true
       LEFT JOIN LATERAL (
         SELECT attempt, jsonb_object_agg(step, outcome) AS outcomes, max(made ->> 'computerName') AS device,
                max(made #>> '{ground,site_name}') AS site_name,

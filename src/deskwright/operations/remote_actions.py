@@ -28,6 +28,8 @@ from deskwright.store.database import Database
 from deskwright.store.status import move
 
 __all__ = [
+    "ADMINISTRATOR",
+    "account_type",
     "account_types",
     "change_user_account_type",
     "create_snapshot",
@@ -45,6 +47,10 @@ __all__ = [
 ]
 
 LONGEST_NAME = 64
+ADMINISTRATOR = """(SELECT s.made -> 'administrator' FROM runs r JOIN steps s ON s.run_id = r.id
+                     WHERE r.cloud_pc_id = cloud_pcs.id AND s.made ? 'administrator' AND s.ended_at IS NOT NULL
+                     ORDER BY s.ended_at DESC LIMIT 1)"""
+"""SQL: whether the user of a row of `cloud_pcs` was last made its administrator; null where nothing was told."""
 _SETTLED = frozenset({Status.PROVISIONED, Status.WARNINGS})
 
 _LOCK_USER = text(
@@ -200,16 +206,14 @@ def snapshots(database: Database, tenant: TenantRef, cloud_pc: str | None = None
 
 def account_types(connection: Connection, cloud_pcs: Collection[UUID]) -> dict[UUID, str]:
     """``administrator`` or ``standardUser``: what each machine was last told (P3, a change, a restore)."""
-    query = text(
-        """
-        SELECT c.id, (SELECT s.made -> 'administrator' FROM runs r JOIN steps s ON s.run_id = r.id
-                       WHERE r.cloud_pc_id = c.id AND s.made ? 'administrator' AND s.ended_at IS NOT NULL
-                       ORDER BY s.ended_at DESC LIMIT 1) AS administrator
-          FROM cloud_pcs c WHERE c.id = ANY(:ids)
-        """
-    )
+    query = text(f"SELECT id, {ADMINISTRATOR} AS administrator FROM cloud_pcs WHERE id = ANY(:ids)")
     rows = connection.execute(query, {"ids": list(cloud_pcs)})
-    return {row.id: "administrator" if row.administrator else "standardUser" for row in rows}
+    return {row.id: account_type(row.administrator) for row in rows}
+
+
+def account_type(administrator: bool | None) -> str:
+    """Graph's word for it; a machine that was told nothing has a standard user."""
+    return "administrator" if administrator else "standardUser"
 
 
 def _act(

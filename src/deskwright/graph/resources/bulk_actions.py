@@ -133,7 +133,7 @@ def create_bulk_action(call: Call) -> Any:
         kind=kind,
         display_name=given["displayName"],
         cloud_pc_ids=given["cloudPcIds"],
-        options={name: given[name] for name in own if given.get(name) is not None},
+        options={**{name: given[name] for name in own if given.get(name) is not None}, **_review(given)},
         user=call.caller.user_principal_name,
     )
     return Created(one(call, BULK_ACTIONS, "bulk action", made))
@@ -178,6 +178,17 @@ def validate_bulk_resize(call: Call, _reach: Reach) -> Any:
         {"id": f"{n:06}", "cloudPcId": cloud_pc, "validationResult": code} for n, (cloud_pc, code) in enumerate(checked)
     ]
     return list_of(call, "cloudPcResizeValidationResult", told, {"cloudPcId": "text", "validationResult": "text"})
+
+
+def _review(given: dict[str, Any]) -> dict[str, Any]:
+    """The review status that is to be set, whole: refused now rather than item by item."""
+    review = given.get("reviewStatus")
+    if review is None:
+        return {}
+    if review.get("inReview") is None:
+        raise bad("The property 'reviewStatus/inReview' must be given.", "reviewStatus/inReview")
+    told = {name: value for name, value in review.items() if value is not None}
+    return {"reviewStatus": {"userAccessLevel": "unrestricted", **told}}
 
 
 def _kind(call: Call, given: dict[str, Any]) -> str:

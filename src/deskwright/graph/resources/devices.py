@@ -98,7 +98,7 @@ def get_device(call: Call) -> Any:
     return one(call, DEVICES, "device", call.keys[0].lower())
 
 
-@serves("PATCH", "/devices/{id}", DEVICES_WRITE, body="device", returns="device")
+@serves("PATCH", "/devices/{id}", DEVICES_WRITE, body="device")
 def update_device(call: Call) -> None:
     """Set the extension attributes of a device object; everything else follows from its Cloud PC."""
     given = bodies.entity(call, "device", also={"extensionAttributes": "onPremisesExtensionAttributes"})

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from deskwright.graph.access import DEVICES_READ, GROUPS_READ, MEMBERS_READ, ORGANIZATION_READ, USERS_READ
 from deskwright.graph.call import Call
 from deskwright.graph.errors import bad, not_found
 from deskwright.graph.listing import Source
@@ -16,12 +17,20 @@ from deskwright.graph.resources import groups as group_set
 from deskwright.graph.resources import organization as organization_set
 from deskwright.graph.resources import users as user_set
 from deskwright.graph.routes import Access, serves
+from deskwright.identity.permissions import satisfies
 from deskwright.operations.named import as_id
 
 MOST = 1000
 """Ids in one request, as on Graph."""
 _READ = Access(("Directory.Read.All", "User.Read.All", "Group.Read.All", "GroupMember.Read.All", "Device.Read.All"))
 _SOURCES = {"user": user_set.USERS, "group": group_set.GROUPS, "device": device_set.DEVICES}
+_NEEDED = {
+    "user": USERS_READ.scopes,
+    "group": (*GROUPS_READ.scopes, *MEMBERS_READ.scopes),
+    "device": DEVICES_READ.scopes,
+    "organization": ORGANIZATION_READ.scopes,
+}
+"""What opens objects of a type: a permission for one is none for another."""
 
 
 @serves("GET", "/directoryObjects/{id}", _READ, returns="directoryObject", extra=True)
@@ -54,8 +63,9 @@ def get_by_ids(call: Call) -> Any:
 
 
 def _found(call: Call, ids: Sequence[UUID], types: Sequence[str]) -> list[dict[str, Any]]:
-    """Those of the ids that exist, each with its type: one or two queries per type asked for."""
+    """Those of the ids that exist and the caller may read, each with its type: one or two queries per type."""
     out: list[dict[str, Any]] = []
+    types = [name for name in _NEEDED if name in types and satisfies(call.caller, _NEEDED[name], writes=False)]
     with call.reading() as connection:
         for name, source in _SOURCES.items():
             if name in types:

@@ -110,13 +110,13 @@ def _outcome(call: Call, device: str, act: Callable[[str], Any]) -> str:
     return "successfulDeviceIds"
 
 
-@serves("POST", f"{SET}/bulkReprovisionCloudPc", MANAGED_ACT, **_BETA)
+@serves("POST", f"{SET}/bulkReprovisionCloudPc", MANAGED_ACT, **_BETA, status=200)
 def bulk_reprovision(call: Call) -> Any:
     """Reprovision several Cloud PCs."""
     return _bulk(call, lambda pc: cloud_pcs.reprovision(call.world, call.tenant, call.actor, pc))
 
 
-@serves("POST", f"{SET}/bulkSetCloudPcReviewStatus", MANAGED_ACT, **_BETA)
+@serves("POST", f"{SET}/bulkSetCloudPcReviewStatus", MANAGED_ACT, **_BETA, status=200)
 def bulk_review(call: Call) -> Any:
     """Put several Cloud PCs under review, or end their review."""
     review = _review(call)

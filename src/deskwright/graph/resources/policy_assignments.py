@@ -1,11 +1,13 @@
 """Which groups a provisioning policy is assigned to, and the users that each assignment really reaches."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, Select, and_, exists, func, or_, select
 
+from deskwright.graph import bodies
 from deskwright.graph.access import READ, WRITE
 from deskwright.graph.answers import Created, number
 from deskwright.graph.call import Call, Options
@@ -13,6 +15,7 @@ from deskwright.graph.errors import not_found, not_possible
 from deskwright.graph.filters import Field, Fields
 from deskwright.graph.listing import Source, collection, count, one
 from deskwright.graph.render import Known, entity
+from deskwright.graph.resources import users as user_set
 from deskwright.graph.routes import serves
 from deskwright.graph.targets import GROUP_TARGET, group_of, groups_of
 from deskwright.operations import assignments
@@ -26,19 +29,6 @@ TYPE = "cloudPcProvisioningPolicyAssignment"
 _EXPANDED = 100
 """Users of one assignment that `$expand` tells; the rest is behind a link."""
 _a, _u, _m = table.c, users.c, memberships.c
-USER_DEFAULTS = (
-    "businessPhones",
-    "displayName",
-    "givenName",
-    "jobTitle",
-    "mail",
-    "mobilePhone",
-    "officeLocation",
-    "preferredLanguage",
-    "surname",
-    "userPrincipalName",
-    "id",
-)
 
 
 def _rows(call: Call) -> "Select[Any]":
@@ -115,6 +105,7 @@ def assign(call: Call) -> None:
 def create_assignment(call: Call) -> Any:
     """Assign a provisioning policy to one more group."""
     policy = _policy(call)
+    bodies.entity(call, TYPE)
     group = group_of(call.body, "")
     assignments.assign(*call.change, str(policy), [group], confirmed=call.confirmed)
     return Created(one(call, ASSIGNMENTS, "assignment", group, condition=_a.group_id == as_id(group)))
@@ -124,6 +115,7 @@ def create_assignment(call: Call) -> Any:
 def update_assignment(call: Call) -> Any:
     """Write an assignment again; its group stays."""
     row = _assignment(call)
+    bodies.entity(call, TYPE)
     if call.fields.get("target") is not None and as_id(group_of(call.body, "")) != row.group_id:
         raise not_possible("The group of an assignment cannot be changed. Delete the assignment, and make another.")
     return one(call, ASSIGNMENTS, "assignment", call.keys[1], condition=_named(call))
@@ -186,17 +178,6 @@ def _reached() -> "Select[Any]":
     )
 
 
-def _user(row: "Row[Any]") -> Known:
-    return {
-        "id": row.id,
-        "userPrincipalName": row.user_principal_name,
-        "displayName": row.display_name,
-        "accountEnabled": row.account_enabled,
-        "onPremisesUserPrincipalName": row.on_premises_user_principal_name,
-        "createdDateTime": row.created_at,
-    }
-
-
 def _user_rows(call: Call) -> "Select[Any]":
     mine = and_(_a.tenant_id == call.tenant.id, _a.policy_id == call.key("provisioning policy", 0), _named(call))
     return _reached().where(mine)
@@ -215,8 +196,8 @@ ASSIGNED_USERS = Source(
         },
         search=("displayName", "userPrincipalName"),
     ),
-    lambda _call, _connection, rows: [_user(row) for row in rows],
-    defaults=USER_DEFAULTS,
+    user_set.present,
+    defaults=user_set.DEFAULTS,
 )
 
 
@@ -255,10 +236,12 @@ def _put_users(
     place = func.row_number().over(partition_by=_a.id, order_by=_u.id).label("place")
     numbered = _reached().where(of).add_columns(place).subquery()
     query = select(numbered).where(numbered.c.place <= _EXPANDED + 1).order_by(numbered.c.place)
-    shown = wanted if wanted.select else Options(frozenset(d.lower() for d in USER_DEFAULTS))
+    shown = wanted if wanted.select else Options(frozenset(d.lower() for d in user_set.DEFAULTS))
     found: dict[UUID, list[dict[str, Any]]] = {row.id: [] for row in rows}
-    for user in connection.execute(query):
-        found[user.assignment_id].append(entity(call, "user", _user(user), shown))
+    people = connection.execute(query).all()
+    known = user_set.present(replace(call, options=shown), connection, people)
+    for user, person in zip(people, known, strict=True):
+        found[user.assignment_id].append(entity(call, "user", person, shown))
     for item, row in zip(items, rows, strict=True):
         item["assignedUsers"] = found[row.id][:_EXPANDED]
         if len(found[row.id]) > _EXPANDED:

@@ -226,7 +226,9 @@ def get_assignment(call: Call) -> Any:
 @serves("POST", f"{SET}/{{id}}/assignments", WRITE, body=ASSIGNMENT, returns=ASSIGNMENT)
 def create_assignment(call: Call) -> Any:
     """Assign a user setting to one more group."""
-    setting, group = _setting(call), group_of(call.body, "")
+    setting = _setting(call)
+    bodies.entity(call, ASSIGNMENT)
+    group = group_of(call.body, "")
     user_settings.assign(*call.change, str(setting.id), add=[group], confirmed=call.confirmed)
     return Created(one(call, ASSIGNMENTS, "assignment", group, condition=_a.group_id == as_id(group)))
 
@@ -235,6 +237,7 @@ def create_assignment(call: Call) -> Any:
 def update_assignment(call: Call) -> Any:
     """Write an assignment again; its group stays."""
     row = _assignment(call)
+    bodies.entity(call, ASSIGNMENT)
     if call.fields.get("target") is not None and as_id(group_of(call.body, "")) != row.group_id:
         raise not_possible("The group of an assignment cannot be changed. Delete the assignment, and make another.")
     return one(call, ASSIGNMENTS, "assignment", call.keys[1], condition=_named(call))

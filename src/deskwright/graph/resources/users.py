@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, Select, exists, func, literal, null, select, union_all
 
 from deskwright.graph import bodies
-from deskwright.graph.access import ME, USERS_READ, USERS_WRITE
+from deskwright.graph.access import ME, ROLES_WRITE, USERS_READ, USERS_WRITE
 from deskwright.graph.answers import Created, number
 from deskwright.graph.call import Call
 from deskwright.graph.errors import GraphError, bad
@@ -16,12 +16,15 @@ from deskwright.graph.filters import Condition, Field, Fields
 from deskwright.graph.listing import Source, collection, count, one
 from deskwright.graph.render import Known, plain
 from deskwright.graph.routes import serves
+from deskwright.identity.permissions import satisfies
 from deskwright.operations import users as operations
 from deskwright.operations.named import as_id
-from deskwright.store.tables import groups, license_groups, license_users, memberships, users
+from deskwright.store.tables import groups, license_groups, license_users, memberships, role_assignments, users
 
 _u = users.c
 _NEVER = "0001-01-01T00:00:00Z"
+_SIGN_IN = ("passwordProfile", "userPrincipalName", "accountEnabled")
+"""What would let others sign in as a person, or keep the person from it."""
 
 DEFAULTS = (
     "businessPhones",
@@ -229,10 +232,12 @@ def create_user(call: Call) -> Any:
 @serves("PATCH", "/users/{id}", USERS_WRITE, body="user", status=204)
 def update_user(call: Call) -> None:
     """Update a user."""
-    given = bodies.entity(call, "user")
+    given, person = bodies.entity(call, "user"), person_id(call)
+    if any(given.get(name) is not None for name in _SIGN_IN):
+        _must_be_able_to_give_roles_of(call, person)
     operations.set_(
         *call.change,
-        str(person_id(call)),
+        str(person),
         user_principal_name=given.get("userPrincipalName"),
         display_name=given.get("displayName"),
         account_enabled=given.get("accountEnabled"),
@@ -247,7 +252,26 @@ def update_user(call: Call) -> None:
 @serves("DELETE", "/users/{id}", USERS_WRITE)
 def delete_user(call: Call) -> None:
     """Delete a user; memberships and licences come back with them when they are restored."""
-    operations.delete(*call.change, str(person_id(call)), confirmed=call.confirmed)
+    person = person_id(call)
+    _must_be_able_to_give_roles_of(call, person)
+    operations.delete(*call.change, str(person), confirmed=call.confirmed)
+
+
+def _must_be_able_to_give_roles_of(call: Call, person: UUID) -> None:
+    """Refused where the person holds a role that the caller could not give: who resets a password can sign in by it."""
+    if satisfies(call.caller, ROLES_WRITE.scopes, writes=True):
+        return
+    r = role_assignments.c
+    query = select(r.role).where(r.tenant_id == call.tenant.id, r.user_id == person).order_by(r.role)
+    with call.reading() as connection:
+        held = connection.execute(query).scalars().all()
+    if held:
+        raise GraphError(
+            403,
+            "Authorization_RequestDenied",
+            f"The user holds the role {' and '.join(held)}: to change how they sign in, or to delete them, this call "
+            f"needs the permission {' or '.join(ROLES_WRITE.scopes)} besides. No change was made.",
+        )
 
 
 def _profile(given: Mapping[str, Any]) -> dict[str, Any]:
