@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         description="Where clients reach the service (https://...), when it is behind a proxy; "
         "unset: the address each request names. Tokens name it as their issuer.",
     )
+    requests_at_once: int = Field(
+        default=24,
+        ge=1,
+        description="Requests to the Graph API that one token may have under way in a process; more get 429.",
+    )
     url: str | None = Field(
         default=None,
         description="A service elsewhere (https://...): with the token, commands call its API instead of working on "

@@ -1,7 +1,10 @@
 """The wire rules of the API (graph-api §1, graph-clients §5), on a small read-only set."""
 
+from dataclasses import replace
+
 import pytest
 
+from deskwright.graph.app import GraphApp
 from deskwright.graph.errors import GraphError
 from deskwright.graph.filters import condition
 from deskwright.graph.resources.service_plans import PLANS as PLANS_SOURCE
@@ -194,3 +197,18 @@ def test_bodies_that_cannot_be(graph: Graph) -> None:
     assert graph.post(PLANS, b"{").status == 405  # the method comes first
     large = graph.call("POST", "/deviceManagement/virtualEndpoint/userSettings", b"x" * 1_000_001)
     assert large.status == 413
+
+
+def test_one_client_is_held_to_its_share(company: Company, graph: Graph) -> None:
+    """Beyond it 429 with Retry-After, which the SDKs honour; when one of its requests is over, the next is served."""
+    crowded = replace(company.world, settings=company.world.settings.model_copy(update={"requests_at_once": 2}))
+    app = GraphApp(crowded, "beta")
+    with app._one_more("Bearer a"), app._one_more("Bearer a"):
+        with pytest.raises(GraphError) as refused, app._one_more("Bearer a"):
+            pass
+        assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "1"})
+        with app._one_more("Bearer b"):
+            pass
+    with app._one_more("Bearer a"):
+        pass
+    assert not app._under_way

@@ -8,7 +8,9 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -48,6 +50,8 @@ class GraphApp:
 
     def __init__(self, world: World, version: str) -> None:
         self._world, self._version = world, version
+        self._under_way: Counter[str] = Counter()
+        """Requests being served, by their Authorization header."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -76,7 +80,24 @@ class GraphApp:
             prefix = request.scope.get("root_path", "").encode()
             path = raw.split(b"?")[0].removeprefix(prefix).decode("ascii", "replace")
         body = await _body(request)
-        return await run_in_threadpool(self._serve, request, path, body)
+        with self._one_more(request.headers.get("authorization", "")):
+            return await run_in_threadpool(self._serve, request, path, body)
+
+    @contextmanager
+    def _one_more(self, who: str) -> Iterator[None]:
+        """Hold one client to its share of the threads: beyond it 429, and the SDKs come again by themselves."""
+        if self._under_way[who] >= self._world.settings.requests_at_once:
+            many = (
+                f"More than {self._world.settings.requests_at_once} requests at once with one token. Try again shortly."
+            )
+            raise GraphError(429, "TooManyRequests", many, headers={"Retry-After": "1"})
+        self._under_way[who] += 1
+        try:
+            yield
+        finally:
+            self._under_way[who] -= 1
+            if not self._under_way[who]:
+                del self._under_way[who]
 
     def _serve(self, request: Request, path: str, body: bytes) -> Response:
         try:
