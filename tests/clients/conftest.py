@@ -4,14 +4,17 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pytest
 import uvicorn
 
 from deskwright import serve
 from deskwright.graph.contract import model
-from deskwright.identity.permissions import PERMISSIONS
-from deskwright.operations import applications
+from deskwright.identity import apps
+from deskwright.identity.permissions import ADMINISTRATOR, PERMISSIONS
+from deskwright.identity.tokens import Person, issue
+from deskwright.operations import applications, roles
 from tests.company import Company
 
 
@@ -60,3 +63,24 @@ def token(served: Served) -> str:
     answer: Any = httpx2.post(f"{served.url}/{served.company.tenant.id}/oauth2/v2.0/token", data=form)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["access_token"])
+
+
+def administrator(served: Served) -> str:
+    """An access token of a signed-in administrator: launch details are told to people only."""
+    company = served.company
+    company.user("maria")
+    database, tenant = company.world.database, company.tenant
+    roles.assign(database, tenant, "test", ADMINISTRATOR, "maria@contoso.com")
+    with database.single.connect() as connection:
+        app = apps.find(connection, UUID(served.app_id))
+    assert app is not None
+    person = Person(company.ids["maria"], "maria@contoso.com", "Maria")
+    return issue(
+        database,
+        company.world.secrets,
+        base=served.url,
+        tenant=tenant.id,
+        app=app,
+        permissions=PERMISSIONS,
+        user=person,
+    )

@@ -27,7 +27,9 @@ def secure(company: Company, tmp_path: Path) -> Iterator[Served]:
     """The service over https with a certificate of its own authority, and `/settle` to let simulated time pass."""
     made = certificates.make(tmp_path)
 
-    def settle(_: Request) -> JSONResponse:
+    def settle(request: Request) -> JSONResponse:
+        if "hours" in request.query_params:
+            company.advance(hours=int(request.query_params["hours"]))
         company.settle()
         return JSONResponse({})
 
@@ -75,7 +77,6 @@ def test_the_whole_life_by_the_javascript_client(secure: Served, tmp_path: Path)
     company.user("adele")
     company.group("Sales")
     company.join("adele", "Sales")
-    company.license_group("Cloud PC Enterprise 2vCPU/8GB/128GB", "Sales")
     authority = certificates.of(tmp_path).authority
     here = tmp_path / "javascript"
     shutil.copytree(JAVASCRIPT, here, ignore=shutil.ignore_patterns("node_modules"))
@@ -95,4 +96,4 @@ def test_the_whole_life_by_the_javascript_client(secure: Served, tmp_path: Path)
     ran = node(["life.mjs"], return_completed_process=True, cwd=here, capture_output=True, env=environment, timeout=120)
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
-    assert told["states"][-2:] == ["provisioned", "inGracePeriod"]
+    assert [s for s in told["states"] if s in ("provisioned", "inGracePeriod")] == ["provisioned", "inGracePeriod"]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from azure.core.credentials import AccessToken
 
-from tests.clients.conftest import Served, token
+from deskwright.reconcile.entitlements import reconcile
+from tests.clients.conftest import Served, administrator, token
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # the SDKs' own
 PLAN = "Cloud PC Enterprise 2vCPU/8GB/128GB"
@@ -35,10 +36,10 @@ def _beta(served: Served) -> Any:
     return client
 
 
-def _v1(served: Served) -> Any:
+def _v1(served: Served, access: str) -> Any:
     from msgraph.graph_service_client import GraphServiceClient
 
-    client = GraphServiceClient(Static(token(served)), scopes=["https://graph.microsoft.com/.default"])
+    client = GraphServiceClient(Static(access), scopes=["https://graph.microsoft.com/.default"])
     client.request_adapter.base_url = f"{served.url}/v1.0"
     return client
 
@@ -227,10 +228,13 @@ async def _life_in_beta(served: Served, client: Any) -> None:
 
 def test_the_whole_life_in_v1(served: Served) -> None:
     """v1.0's Cloud PC has no status: its launch detail turns from 404 to 200 when it is ready."""
-    asyncio.run(_closing(_life_in_v1, served, _v1(served)))
+    asyncio.run(_closing(_life_in_v1, served, _v1(served, administrator(served))))
 
 
 async def _life_in_v1(served: Served, client: Any) -> None:
+    from msgraph.generated.device_management.virtual_endpoint.cloud_p_cs.item.reprovision.reprovision_post_request_body import (  # noqa: E501
+        ReprovisionPostRequestBody,
+    )
     from msgraph.generated.device_management.virtual_endpoint.provisioning_policies.item.assign.assign_post_request_body import (  # noqa: E501
         AssignPostRequestBody,
     )
@@ -238,18 +242,21 @@ async def _life_in_v1(served: Served, client: Any) -> None:
         AssignLicensePostRequestBody,
     )
     from msgraph.generated.models.assigned_license import AssignedLicense
+    from msgraph.generated.models.cloud_pc_device_image import CloudPcDeviceImage
+    from msgraph.generated.models.cloud_pc_device_image_status import CloudPcDeviceImageStatus
     from msgraph.generated.models.cloud_pc_domain_join_configuration import CloudPcDomainJoinConfiguration
     from msgraph.generated.models.cloud_pc_domain_join_type import CloudPcDomainJoinType
     from msgraph.generated.models.cloud_pc_management_group_assignment_target import (
         CloudPcManagementGroupAssignmentTarget,
     )
+    from msgraph.generated.models.cloud_pc_on_premises_connection import CloudPcOnPremisesConnection
+    from msgraph.generated.models.cloud_pc_on_premises_connection_type import CloudPcOnPremisesConnectionType
     from msgraph.generated.models.cloud_pc_provisioning_policy import CloudPcProvisioningPolicy
     from msgraph.generated.models.cloud_pc_provisioning_policy_assignment import CloudPcProvisioningPolicyAssignment
     from msgraph.generated.models.cloud_pc_provisioning_policy_image_type import CloudPcProvisioningPolicyImageType
-    from msgraph.generated.models.cloud_pc_region_group import CloudPcRegionGroup
     from msgraph.generated.models.cloud_pc_user_setting import CloudPcUserSetting
     from msgraph.generated.models.o_data_errors.o_data_error import ODataError
-    from msgraph.generated.models.user import User
+    from msgraph.generated.models.reference_create import ReferenceCreate
 
     company = served.company
     company.site()
@@ -262,21 +269,46 @@ async def _life_in_v1(served: Served, client: Any) -> None:
     groups = await client.groups.get()
     (group,) = groups.value
     assert group.display_name == "Finance"
+    user = await client.users.by_user_id("alex@contoso.com").get()
+    members = client.groups.by_group_id(group.id).members
+    await members.ref.post(ReferenceCreate(odata_id=f"{served.url}/v1.0/directoryObjects/{user.id}"))
     await client.groups.by_group_id(group.id).assign_license.post(
         AssignLicensePostRequestBody(add_licenses=[AssignedLicense(sku_id=plans.value[0].id)], remove_licenses=[])
     )
     setting = await endpoint.user_settings.post(CloudPcUserSetting(display_name="Admins", local_admin_enabled=True))
     assert setting.local_admin_enabled is True
+
+    # A connection, an image of one's own, a policy with both.
+    connection = await endpoint.on_premises_connections.post(
+        CloudPcOnPremisesConnection(
+            display_name="HQ",
+            connection_type=CloudPcOnPremisesConnectionType.AzureADJoin,
+            subscription_id="0ac520ee-14c0-480f-b6c9-0a90c58f0001",
+            resource_group_id="desks",
+            virtual_network_id="corp",
+            subnet_id="10.20.0.0/24",
+        )
+    )
+    sources = await endpoint.device_images.get_source_images.get()
+    source = next(s for s in sources.value if "debian" in s.resource_id.lower())
+    image = await endpoint.device_images.post(
+        CloudPcDeviceImage(display_name="Finance", version="1.0.0", source_image_resource_id=source.resource_id)
+    )
+    assert (image.display_name, image.status) == ("Finance", CloudPcDeviceImageStatus.Pending)
+    for _ in range(10):
+        await asyncio.to_thread(company.advance, hours=1)
+        image = await endpoint.device_images.by_cloud_pc_device_image_id(image.id).get()
+        if image.status == CloudPcDeviceImageStatus.Ready:
+            break
+    assert image.status == CloudPcDeviceImageStatus.Ready
     policy = await endpoint.provisioning_policies.post(
         CloudPcProvisioningPolicy(
             display_name="Finance desktops",
-            image_id="debian-12-desktop",
-            image_type=CloudPcProvisioningPolicyImageType.Gallery,
+            image_id=image.id,
+            image_type=CloudPcProvisioningPolicyImageType.Custom,
             domain_join_configurations=[
                 CloudPcDomainJoinConfiguration(
-                    domain_join_type=CloudPcDomainJoinType.AzureADJoin,
-                    region_group=CloudPcRegionGroup.EuropeUnion,
-                    region_name="automatic",
+                    domain_join_type=CloudPcDomainJoinType.AzureADJoin, on_premises_connection_id=connection.id
                 )
             ],
         )
@@ -284,26 +316,51 @@ async def _life_in_v1(served: Served, client: Any) -> None:
     target = CloudPcManagementGroupAssignmentTarget(
         odata_type="#microsoft.graph.cloudPcManagementGroupAssignmentTarget", group_id=group.id
     )
-    await endpoint.provisioning_policies.by_cloud_pc_provisioning_policy_id(policy.id).assign.post(
-        AssignPostRequestBody(assignments=[CloudPcProvisioningPolicyAssignment(target=target)])
-    )
-    await client.users.by_user_id("alex@contoso.com").patch(User(display_name="Alex Wilber"))
-    assert (await client.users.by_user_id("alex@contoso.com").get()).display_name == "Alex Wilber"
-    assert await mine_count(client) == 0
-    company.join("alex", "Finance")
+    one = endpoint.provisioning_policies.by_cloud_pc_provisioning_policy_id(policy.id)
+    await one.assign.post(AssignPostRequestBody(assignments=[CloudPcProvisioningPolicyAssignment(target=target)]))
+    mine = client.users.by_user_id("alex@contoso.com").cloud_p_cs
 
-    async def mine() -> Any:
-        await _settle(served)
-        found = await client.users.by_user_id("alex@contoso.com").cloud_p_cs.get()
-        return found.value[0] if found.value else None
+    async def found() -> Any:
+        await asyncio.to_thread(reconcile, company.world.database, company.tenant.id)
+        page = await mine.get()
+        return page.value[0] if page.value else None
 
-    pc = await _until(mine, lambda pc: pc is not None and pc.managed_device_name is not None)
+    # Under way: there is a Cloud PC, and no way into it. Then there is.
+    pc = await _until(found, lambda pc: pc is not None)
+    cloud_pc = endpoint.cloud_p_cs.by_cloud_p_c_id(pc.id)
+
+    async def launch() -> Any:
+        try:
+            return await cloud_pc.retrieve_cloud_pc_launch_detail.get()
+        except ODataError as error:
+            return error.response_status_code
+
+    assert await launch() == 404
+    await _settle(served)
+    detail = await launch()
+    assert detail.cloud_pc_id == pc.id
+    assert detail.cloud_pc_launch_url.endswith(pc.id)
+    pc = await cloud_pc.get()
     assert (pc.provisioning_policy_name, pc.user_principal_name) == ("Finance desktops", "alex@contoso.com")
+    assert (pc.image_display_name, pc.on_premises_connection_name) == ("Finance 1.0.0", "HQ")
+
+    # Reprovision: another device name, the same Cloud PC.
+    await cloud_pc.reprovision.post(ReprovisionPostRequestBody())
+    assert await launch() == 404
+    await _settle(served)
+    again = await cloud_pc.get()
+    assert again.managed_device_name != pc.managed_device_name
     with pytest.raises(ODataError) as refused:
-        await endpoint.provisioning_policies.by_cloud_pc_provisioning_policy_id(policy.id).delete()
+        await one.delete()
     assert refused.value.response_status_code == 409
 
-
-async def mine_count(client: Any) -> int:
-    found = await client.device_management.virtual_endpoint.cloud_p_cs.get()
-    return len(found.value)
+    # Removed: grace; ended: gone.
+    await members.by_directory_object_id(user.id).ref.delete()
+    await _settle(served)
+    assert (await cloud_pc.get()).grace_period_end_date_time is not None
+    await cloud_pc.end_grace_period.post()
+    await asyncio.to_thread(company.advance, hours=4)
+    assert [p.id for p in (await endpoint.cloud_p_cs.get()).value if p.id == pc.id and p.managed_device_name] == []
+    await one.assign.post(AssignPostRequestBody(assignments=[]))
+    await one.delete()
+    assert (await endpoint.provisioning_policies.get()).value == []
