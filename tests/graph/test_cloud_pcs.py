@@ -1,8 +1,10 @@
 """Cloud PCs as the API lists and tells them: values, filters, pages, versions, and whose they are."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import event
 
@@ -228,10 +230,21 @@ def test_a_page_costs_a_handful_of_statements(graph: Graph, company: Company) ->
     assert len(statements) == 1
 
 
-def test_one_costs_one_statement_and_is_told_as_in_a_list(graph: Graph, staffed: Company) -> None:
-    statements: list[str] = []
-    event.listen(staffed.world.database.single, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    alone = graph.get(f"{SET}/{_id(staffed, 'adele')}").body
+def test_one_costs_one_statement_and_is_told_as_in_a_list(
+    graph: Graph, staffed: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = _id(staffed, "adele")
+    graph.get(SET)  # connected
+    statements: list[Any] = []
+    execute = psycopg.Cursor.execute
+
+    def counted(cursor: Any, query: Any, *args: Any, **options: Any) -> Any:
+        statements.append(query)
+        return execute(cursor, query, *args, **options)
+
+    with monkeypatch.context() as watched:
+        watched.setattr(psycopg.Cursor, "execute", counted)
+        alone = graph.get(f"{SET}/{name}").body
     assert len(statements) == 1
     (listed,) = [pc for pc in graph.get(SET).values if pc["id"] == alone["id"]]
     assert {name: value for name, value in alone.items() if name != "@odata.context"} == listed

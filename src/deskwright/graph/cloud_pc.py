@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, case, literal_column, select
 
 from deskwright import errors
 from deskwright.domain.images import GALLERY
@@ -21,6 +21,7 @@ from deskwright.graph.listing import Source
 from deskwright.graph.render import Known
 from deskwright.operations import remote_actions
 from deskwright.operations.listing import WAITING_TEXTS
+from deskwright.store.statements import compiled
 from deskwright.store.tables import cloud_pcs, connections, device_images, ledger, service_plans, sites, users
 
 _c, _u, _p, _s, _k, _i = cloud_pcs.c, users.c, service_plans.c, sites.c, connections.c, device_images.c
@@ -73,10 +74,16 @@ def rows(call: Call) -> "Select[Any]":
     return chosen.where(_c.tenant_id == call.tenant.id)
 
 
-def row(call: Call) -> "Select[Any]":
+def row(call: Call) -> tuple[str, dict[str, Any]]:
     """The same, to read one of them: with everything that `present` would have to look up."""
     columns = frozenset(name for name in _COLUMNS if call.options.wants(name))
-    return _select(columns, parts=cloud_pc_about.asked(call)).where(_c.tenant_id == call.tenant.id)
+    return _row(columns, cloud_pc_about.asked(call))
+
+
+@lru_cache(maxsize=512)
+def _row(names: frozenset[str], parts: frozenset[str]) -> tuple[str, dict[str, Any]]:
+    mine = _c.tenant_id == bindparam("tenant"), _c.id == bindparam("key")
+    return compiled(_select(names, parts=parts).where(*mine))
 
 
 @lru_cache(maxsize=512)
@@ -189,8 +196,7 @@ CLOUD_PCS = Source("cloudPC", rows, _c.id, FIELDS, present, row=row)
 
 def source_where(*conditions: "ColumnElement[bool]") -> Source:
     """The set of those that fulfil `conditions`."""
-    of, alone = (lambda call: rows(call).where(*conditions)), (lambda call: row(call).where(*conditions))
-    return Source("cloudPC", of, _c.id, FIELDS, present, row=alone)
+    return Source("cloudPC", lambda call: rows(call).where(*conditions), _c.id, FIELDS, present)
 
 
 def of_user(user: UUID) -> "ColumnElement[bool]":

@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg import OperationalError
 from psycopg.rows import namedtuple_row
-from sqlalchemy import Engine, PoolProxiedConnection, exc, text
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, Select, exc, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 Row = Any
@@ -26,6 +26,19 @@ _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 def statement(sql: str) -> str:
     """`sql`, with parameters written ``:name``, as psycopg wants it; on one line, to stay below `LONGEST`."""
     return str(text(" ".join(sql.split())).compile(dialect=_DIALECT))
+
+
+def compiled(query: "Select[Any]") -> tuple[str, dict[str, Any]]:
+    """A SELECT as psycopg wants it, and the values that stand in it already; `bindparam`s are the caller's."""
+    made = query.compile(dialect=_DIALECT)
+    return " ".join(str(made).split()), {name: value for name, value in made.params.items() if value is not None}
+
+
+def first(connection: Connection, sql: str, parameters: Mapping[str, Any]) -> Row | None:
+    """The first row of a statement, sent over an open connection."""
+    driver: Any = connection.connection.driver_connection
+    found: Row | None = driver.cursor(row_factory=namedtuple_row).execute(sql, parameters, prepare=True).fetchone()
+    return found
 
 
 class _Held(threading.local):
