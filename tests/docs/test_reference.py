@@ -16,6 +16,10 @@ from deskwright.domain.rules import Refused
 from deskwright.domain.status import TRANSITIONS, Status
 from deskwright.operations import faults
 from deskwright.provision.pipeline import PIPELINE
+from deskwright.reference import steps
+from deskwright.reference.__main__ import main
+from deskwright.reference.commands import commands
+from deskwright.reference.tenant_document import document_fields
 from deskwright.settings import Settings, TenantSettings
 from tests.company import Company
 
@@ -30,13 +34,13 @@ def test_page_is_up_to_date(name: str) -> None:
 def test_check_tells_missing_changed_and_current_pages_apart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert reference.main(["--check", str(tmp_path)]) == 1
+    assert main(["--check", str(tmp_path)]) == 1
     assert not list(tmp_path.iterdir()), "--check writes nothing"
-    assert reference.main([str(tmp_path)]) == 0
-    assert reference.main(["--check", str(tmp_path)]) == 0
+    assert main([str(tmp_path)]) == 0
+    assert main(["--check", str(tmp_path)]) == 0
     capsys.readouterr()
     (tmp_path / "errors.md").write_text("by hand")
-    assert reference.main(["--check", str(tmp_path)]) == 1
+    assert main(["--check", str(tmp_path)]) == 1
     assert capsys.readouterr().err.splitlines() == [f"{tmp_path / 'errors.md'} is out of date: run `make docs`"]
 
 
@@ -72,7 +76,7 @@ def test_tables_have_as_many_cells_in_each_row(name: str) -> None:
 ROOT = DIRECTORY.parent
 WRITTEN = sorted([*ROOT.glob("*.md"), *ROOT.glob("decisions/*.md"), *ROOT.glob("checklists/*.md")])
 BY_HAND = pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.stem)
-COMMANDS = reference.commands()
+COMMANDS = commands()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -95,12 +99,12 @@ def test_every_step_of_the_pipeline_has_its_rows() -> None:
     for step in PIPELINE:
         assert f"| {step.id} | {step.stage} | {step.title} |" in page
         assert f"| {step.id} | {step.undo} |" in page
-        assert set(reference.own_codes(step)) | set(reference.stage_codes(step.stage)) == set(step.errors)
+        assert set(steps.own_codes(step)) | set(steps.stage_codes(step.stage)) == set(step.errors)
 
 
 def test_the_diagram_is_the_table_of_transitions() -> None:
     arrows = set()
-    for line in reference.state_diagram().splitlines():
+    for line in steps.state_diagram().splitlines():
         if " --> " in line and "[*]" not in line:
             now, _, then = line.strip().partition(" --> ")
             arrows.add((Status(now), Status(then)))
@@ -134,7 +138,7 @@ def test_every_property_of_the_tenant_document_has_its_row() -> None:
     for section in SECTIONS:
         assert f"## {section}" in page.splitlines()
     for model in MODELS.values():
-        for name, (others, _) in reference.document_fields(model).items():
+        for name, (others, _) in document_fields(model).items():
             assert f"| `{name}` | {', '.join(f'`{o}`' for o in others)} |" in page
 
 
