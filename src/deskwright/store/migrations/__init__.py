@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -18,6 +18,18 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_HERE))
     return config
+
+
+def run_sql_beside(version: str) -> None:
+    """For a version's `upgrade`: run the .sql file that has its name. `version` is its ``__file__``."""
+    run_sql(Path(version).with_suffix(".sql").read_text())
+
+
+def run_sql(statements: str) -> None:
+    """By the driver itself: they may hold per cent signs, which SQLAlchemy would take for parameters."""
+    driver = op.get_bind().connection.driver_connection
+    assert driver is not None
+    driver.execute(statements)
 
 
 def newest() -> str:

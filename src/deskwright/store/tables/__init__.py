@@ -6,7 +6,15 @@ tables belong to Procrastinate, the simulated outside world's to `providers.simu
 """
 
 from deskwright.store.tables.bulk import bulk_action_items, bulk_actions, export_jobs
-from deskwright.store.tables.changes import alert_records, alert_rules, audit_events, faults, strangers, touched_users
+from deskwright.store.tables.changes import (
+    alert_records,
+    alert_rules,
+    audit_events,
+    faults,
+    notifications,
+    strangers,
+    touched_users,
+)
 from deskwright.store.tables.cloud_pcs import cloud_pcs, ledger, runs, sign_in_details, snapshots, steps
 from deskwright.store.tables.columns import metadata
 from deskwright.store.tables.directory import groups, memberships, users
@@ -22,10 +30,13 @@ from deskwright.store.tables.identity import (
     app_secrets,
     authorization_codes,
     device_codes,
+    guest_roles,
     refresh_tokens,
     role_assignments,
+    sign_in_links,
     signing_keys,
     user_credentials,
+    web_sessions,
 )
 from deskwright.store.tables.licences import license_groups, license_users, service_plans
 from deskwright.store.tables.places import sites, tenants
@@ -48,11 +59,13 @@ __all__ = [
     "export_jobs",
     "faults",
     "groups",
+    "guest_roles",
     "ledger",
     "license_groups",
     "license_users",
     "memberships",
     "metadata",
+    "notifications",
     "policies",
     "policy_assignments",
     "policy_connections",
@@ -61,6 +74,7 @@ __all__ = [
     "runs",
     "service_plans",
     "sign_in_details",
+    "sign_in_links",
     "signing_keys",
     "sites",
     "snapshots",
@@ -72,4 +86,5 @@ __all__ = [
     "user_setting_assignments",
     "user_settings",
     "users",
+    "web_sessions",
 ]

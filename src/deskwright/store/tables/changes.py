@@ -1,6 +1,21 @@
 """What changed, who did it, what must be looked at."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Identity, Index, String, Table, Text, Uuid, func, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from deskwright.store.tables.columns import id_, json, metadata, of, tenant, time
@@ -96,4 +111,24 @@ alert_records = Table(
     time("resolved_at"),  # null: active
     Index("uq_alert_records_active", "tenant_id", "rule_id", unique=True, postgresql_where=text("resolved_at IS NULL")),
     Index("ix_alert_records_tenant", "tenant_id", "id"),
+)
+
+# What people are told by mail or webhook: a row for each thing, channel and moment, so that nothing is told twice.
+notifications = Table(
+    "notifications",
+    metadata,
+    id_(),
+    tenant(),
+    of("cloud_pc_id", "cloud_pcs", cascade=True),
+    Column("kind", String(32), nullable=False),  # ready | grace | grace48h | grace24h
+    Column("channel", String(16), nullable=False),  # mail | webhook
+    time("about", nullable=False),  # when it happened, in the tenant's time
+    Column("state", String(16), nullable=False, server_default="pending"),  # pending | sent | failed
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    time("next_at", nullable=False, now=True),  # real time
+    time("sent_at"),
+    Column("last_error", Text),
+    UniqueConstraint("cloud_pc_id", "kind", "channel", "about"),
+    Index("ix_notifications_due", "next_at", postgresql_where=text("state = 'pending'")),
+    Index("ix_notifications_tenant", "tenant_id", "about"),
 )

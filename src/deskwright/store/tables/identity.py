@@ -3,6 +3,8 @@
 from sqlalchemy import (
     Boolean,
     Column,
+    DateTime,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -133,4 +135,39 @@ refresh_tokens = Table(
     time("used_at"),
     time("revoked_at"),
     Index("ix_refresh_tokens_expires", "expires_at"),
+)
+
+# A browser that is signed in. The cookie's token is kept as its SHA-256, like the codes above.
+web_sessions = Table(
+    "web_sessions",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    tenant(),  # the person's own; they may hold roles in others
+    of("user_id", "users", cascade=True, index=True),
+    time("created_at", nullable=False, now=True),
+    time("seen_at", nullable=False, now=True),
+    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
+)
+
+# Leads a person to choosing their password, once: the first administrator, and everybody who is invited.
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    tenant(),
+    of("user_id", "users", cascade=True, index=True),
+    Column("made_by", Text, nullable=False),
+    time("created_at", nullable=False, now=True),
+    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
+    time("used_at"),
+)
+
+# A role in a tenant for a person of another one, such as an MSP's administrator.
+guest_roles = Table(
+    "guest_roles",
+    metadata,
+    Column("tenant_id", Uuid, ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True),
+    of("user_id", "users", cascade=True, primary_key=True, index=True),
+    Column("role", Text, nullable=False),  # a name of identity.permissions.ROLES
+    time("created_at", nullable=False, now=True),
 )

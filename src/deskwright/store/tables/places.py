@@ -17,6 +17,7 @@ tenants = Table(
     json("settings"),  # overrides of settings.TenantSettings
     json("organization_settings"),  # Graph's cloudPcOrganizationSettings, as far as it was set
     time("next_inventory_at"),  # L4: when ledger and inventory are next compared
+    time("notified_until"),  # how far its changes were looked through for what people are told
     time("created_at", nullable=False, now=True),
 )
 

@@ -1,8 +1,6 @@
 """Remote actions on a running Cloud PC: power state, snapshots, review status, and when it last changed."""
 
-from pathlib import Path
-
-from alembic import op
+from deskwright.store.migrations import run_sql_beside
 
 revision = "0002"
 down_revision = "0001"
@@ -11,7 +9,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # By the driver itself, see the first version.
-    driver = op.get_bind().connection.driver_connection
-    assert driver is not None
-    driver.execute(Path(__file__).with_suffix(".sql").read_text())
+    run_sql_beside(__file__)

@@ -1,8 +1,6 @@
 """Lists of Cloud PCs by index, and what the API keeps of bulk actions and exported reports."""
 
-from pathlib import Path
-
-from alembic import op
+from deskwright.store.migrations import run_sql_beside
 
 revision = "0006"
 down_revision = "0005"
@@ -11,6 +9,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    driver = op.get_bind().connection.driver_connection
-    assert driver is not None
-    driver.execute(Path(__file__).with_suffix(".sql").read_text())
+    run_sql_beside(__file__)
