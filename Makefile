@@ -17,7 +17,7 @@ help:  ## This list
 setup: $(DEV_SETUP)  ## Make .venv with everything in it (the other targets do this when needed)
 
 # Debian splits the venv module off: install it where we may, say so where we may not.
-$(SETUP): requirements.lock pyproject.toml Makefile
+$(SETUP): requirements.lock pyproject.toml Makefile src/deskwright/web/packages/package-lock.json
 	@command -v $(PYTHON) >/dev/null || { echo "Deskwright needs Python 3.11 or newer; set PYTHON=... to name yours."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "Python's venv module is missing; installing the package python3-venv."; \
@@ -28,12 +28,20 @@ $(SETUP): requirements.lock pyproject.toml Makefile
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@$(BIN)/python -m deskwright.web.packages
 	@touch $@
 
-# What tests and checks need on top; the official Graph SDKs are most of it.
+# What tests and checks need on top; the official Graph SDKs are most of it. Tests of the pages need a browser, too.
 $(DEV_SETUP): $(SETUP) requirements-dev.lock
 	@echo "Adding what tests need (one to two minutes, once) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m deskwright.web.packages --tests tests/web/vendor
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	  echo "Chromium is missing; installing the package chromium (one to two minutes, once)."; \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -qq -y chromium >/dev/null; \
+	  elif sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo apt-get install -qq -y chromium >/dev/null; \
+	  else false; fi; } || \
+	  echo "Without Chromium the tests in tests/web that use a screen will fail. Install it: sudo apt install chromium"
 	@touch $@
 
 demo: $(SETUP)  ## The main job, visibly: a sample company gets its Cloud PCs (KEEP=1 leaves it running)
@@ -67,4 +75,4 @@ lock: $(DEV_SETUP)  ## Pin the dependencies anew
 	@$(PIN) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## Remove what was made here
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) src/deskwright/web/static/vendor tests/web/vendor .demo .mypy_cache .ruff_cache .hypothesis

@@ -18,15 +18,17 @@ import uvicorn
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from deskwright import __version__, authority, jobs
 from deskwright.api import routes as api
+from deskwright.api.watch import Watch
 from deskwright.graph import app as graph
 from deskwright.identity import certificates
 from deskwright.provision.context import World
 from deskwright.store import migrations
+from deskwright.web import app as web
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +41,13 @@ UVICORN: dict[str, Any] = {
     "access_log": False,
     "timeout_graceful_shutdown": 10,
     "lifespan": "off",
+    "ws": "websockets-sansio",
+    "ws_max_size": 65_536,  # what a screen's viewer sends is small
 }
 """How the HTTP server is configured."""
 _LINKS = {
+    "adminCenter": "/admin",
+    "portal": "/portal",
     "health": "/healthz",
     "readiness": "/readyz",
     "graph": ["/v1.0", "/beta"],
@@ -82,7 +88,9 @@ def readiness(world: World, worker_alive: Callable[[], bool] | None = None) -> R
 def application(world: World, worker_alive: Callable[[], bool] | None = None) -> Starlette:
     """The ASGI application."""
 
-    def about(_: Request) -> JSONResponse:
+    def about(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):  # a person with a browser
+            return RedirectResponse("/admin", 303)
         return JSONResponse({"name": "Deskwright", "version": __version__, "links": _LINKS})
 
     def alive(_: Request) -> JSONResponse:
@@ -94,13 +102,15 @@ def application(world: World, worker_alive: Callable[[], bool] | None = None) ->
         status = "ready" if found.ready else "notReady"
         return JSONResponse({"status": status, "checks": checks}, status_code=200 if found.ready else 503)
 
+    watching = Watch(world)
     # Functions that are not coroutines run on Starlette's threads: a slow database blocks nobody else.
     return Starlette(
         routes=[
             Route("/", about),
             Route("/healthz", alive),
             Route("/readyz", ready),
-            *api.routes(world),
+            *api.routes(world, watching),
+            *web.routes(world, watching),
             *authority.routes(world),
         ]
     )

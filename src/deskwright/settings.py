@@ -3,10 +3,12 @@
 Every field's description is printed in docs/settings.md; a test compares the two.
 """
 
+import ipaddress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -57,6 +59,17 @@ class Settings(BaseSettings):
         default=24,
         ge=1,
         description="Requests to the Graph API that one token may have under way in a process; more get 429.",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="The mail server that people are told by: smtp://user:password@host:587?starttls=1 or smtps://...; "
+        "unset: no mail is sent. The same on every worker.",
+    )
+    mail_from: str | None = Field(
+        default=None,
+        max_length=320,
+        description="Sender of mails, such as Deskwright <desktops@contoso.com>; unset: the mail server's user, "
+        "where that is an address.",
     )
     url: str | None = Field(
         default=None,
@@ -112,3 +125,43 @@ class TenantSettings(BaseModel):
         le=1,
         description="Safety brake: their share of all people with one; both must be exceeded (R13).",
     )
+    notifyByMail: bool = Field(
+        default=True,
+        description="Tell people by mail when their Cloud PC is ready or will be removed, where a mail server is set "
+        "(R16).",
+    )
+    webhookUrl: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="Where the same is sent as signed CloudEvents: https://..., or http:// on this machine. "
+        "Whoever may read settings sees it (R16).",
+    )
+
+    @field_validator("webhookUrl")
+    @classmethod
+    def _check_webhook(cls, url: str | None) -> str | None:
+        return None if url is None else check_webhook(url)
+
+
+def check_webhook(url: str) -> str:
+    """The address, or ValueError with the rule. Any host may be named: what it reaches is the operator's network."""
+    rule = "must be https://HOST/..., or http:// on this machine (127.0.0.1, ::1, localhost)"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(rule) from None
+    if not url.isascii() or not url.isprintable() or " " in url or not host:
+        raise ValueError(rule)
+    if "@" in parts.netloc or parts.fragment:
+        raise ValueError("must not have a user, a password or a fragment: the signature proves who sends")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_this_machine(host)):
+        raise ValueError(rule)
+    return url
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

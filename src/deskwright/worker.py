@@ -1,13 +1,16 @@
 """A worker: the jobs there are, the functions that do them, and the sweep of the deadlines."""
 
 import logging
+import threading
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
 
 from deskwright import jobs
+from deskwright.operations import notifications
 from deskwright.operations.bulk_actions import carry_out
 from deskwright.provision.clean_up import clean_up
 from deskwright.provision.context import World
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # How often a worker looks for the jobs of dead colleagues, and for work that lost its job (real time).
 _TAKE_OVER_SECONDS, _ORPHANS_SECONDS = 1.0, 10.0
+# How often it looks whether there is something to tell people, and how long a mail that is on its way may keep it.
+_TELL_SECONDS, _LAST_MAIL_SECONDS = 10.0, 15.0
 
 
 def tasks(world: World) -> Mapping[str, jobs.Task]:
@@ -58,13 +63,32 @@ class Worker:
         self.concurrency = concurrency or world.settings.concurrency
         self._jobs = jobs.Worker(world.database.url, world.settings, tasks(world), self.concurrency)
         self._take_over_at = self._orphans_at = 0.0
+        self._ending = threading.Event()
 
     def run(self, *, handle_signals: bool = False) -> None:
         """Work until stopped."""
-        self._jobs.run(handle_signals=handle_signals, tick=self._look)
+        # On a thread of its own: a mail server that does not answer holds up no run and no deadline.
+        telling = threading.Thread(target=self._tell, name="notifications", daemon=True)
+        telling.start()
+        try:
+            self._jobs.run(handle_signals=handle_signals, tick=self._look)
+        finally:
+            self._ending.set()
+            telling.join(_LAST_MAIL_SECONDS)
 
     def stop(self) -> None:
         self._jobs.stop()
+
+    def _tell(self) -> None:
+        began = time.monotonic()
+        while True:
+            try:
+                running = timedelta(seconds=time.monotonic() - began)
+                notifications.tell(self.world, self._ending.is_set, running)
+            except Exception:
+                log.exception("people could not be told")  # the database may be away for a moment
+            if self._ending.wait(_TELL_SECONDS):
+                return
 
     def _look(self) -> float:
         """One look at the deadlines. Where the database is gone: the embedded one is started again, yours awaited."""

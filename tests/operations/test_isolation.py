@@ -24,6 +24,7 @@ from deskwright.operations import (
     faults,
     groups,
     images,
+    invitations,
     licenses,
     organization,
     overview,
@@ -45,7 +46,7 @@ from tests.operations.conftest import PLAN
 ELSEWHERE = {
     *("change", "cloud_pcs", "estimate", "explanation", "listing", "remote_action_results", "remote_actions"),
     *("timeline", "view"),
-    *("alerts", "bulk_actions", "devices", "export_jobs", "resize_checks", "role_assignments"),
+    *("alerts", "bulk_actions", "devices", "export_jobs", "guests", "resize_checks", "role_assignments"),
 }
 MODULES = [name for _, name, _ in pkgutil.iter_modules(operations.__path__) if name not in ELSEWHERE]
 GALLERY = "debian-12-desktop"
@@ -120,6 +121,7 @@ MAKE: dict[str, Call] = {
 }
 # Name an object; in a tenant that has none of that name or id each of these must not find it.
 NAMING: dict[str, Call] = {
+    "invitations.invite": lambda s: invitations.invite(*s.change, s["user"], base="http://localhost"),
     "users.set_": lambda s: users.set_(*s.change, s["user"], display_name="A", account_enabled=False),
     "users.show": lambda s: users.show(*s.read, s["user"]),
     "groups.set_": lambda s: groups.set_(*s.change, s["group"], display_name="Sales"),
@@ -198,6 +200,7 @@ WHOLE: dict[str, Call] = {
     "credentials.issue_token": lambda s: credentials.issue_token(
         *s.change, ["CloudPC.Read.All"], secrets=s.secrets, base="http://localhost"
     ),
+    "invitations.first_administrator": lambda s: invitations.first_administrator(*s.change, base="http://localhost"),
     "tenants.show": lambda s: tenants.show(*s.read),
     "tenants.get_settings": lambda s: tenants.get_settings(*s.read),
     "tenants.set_settings": lambda s: tenants.set_settings(*s.change, {"attempts": 2}),

@@ -3,6 +3,7 @@
 An implementation subclasses `Conformance` in a test module of its own and gives the fixture ``outside``.
 """
 
+import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from deskwright.providers.contract import (
     ProviderError,
     Providers,
 )
+from tests.providers.viewer import seen
 
 T = TypeVar("T")
 SIZE = Size(2, 8, 128)
@@ -262,6 +264,30 @@ class Conformance:
         # A late repetition of what was done before turns nothing off again.
         outside.until_done(lambda: compute.power(outside.call("R3"), vm, False))
         assert outside.until_done(lambda: compute.try_sign_in_path(outside.call("A0", run=2), vm))
+
+    def test_a_running_machine_has_a_screen(self, outside: Outside) -> None:
+        vm, call, compute = outside.vm(), outside.call("screen"), outside.providers.compute
+        first, second = compute.screen(call, vm), compute.screen(call, vm)
+        assert first.host
+        assert first.port
+        assert len(first.password) <= 8
+        assert not first.password or first.password != second.password
+        with seen(second) as viewer:
+            width, height = viewer.look().size
+        shot = compute.screenshot(call, vm)
+        assert shot.startswith(b"\x89PNG\r\n\x1a\n")
+        assert struct.unpack(">II", shot[16:24]) == (width, height)
+
+    def test_a_machine_that_is_off_or_gone_has_no_screen(self, outside: Outside) -> None:
+        vm, call, compute = outside.vm(), outside.call("screen"), outside.providers.compute
+        outside.until_done(lambda: compute.power(outside.call("R3"), vm, False))
+        for machine in (vm, str(uuid4())):
+            for ask in (compute.screen, compute.screenshot):
+                with pytest.raises(ProviderError) as failed:
+                    ask(call, machine)
+                assert failed.value.code == "endpointCheckFailed"
+        outside.until_done(lambda: compute.power(outside.call("R2"), vm, True))
+        assert compute.screen(call, vm).port
 
     def test_a_machine_is_resized_within_the_room_there_is(self, outside: Outside) -> None:
         compute = outside.providers.compute

@@ -34,7 +34,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create(world: World | None) -> FastAPI:
+def create(world: World | None, watching: Watch | None = None) -> FastAPI:
     """The ASGI application; without a world only its description is of use."""
     app = FastAPI(
         title="Deskwright",
@@ -47,7 +47,7 @@ def create(world: World | None) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.world = world
-    app.state.watch = Watch(world) if world is not None else None
+    app.state.watch = watching
     app.include_router(events.router)  # before /cloudPCs/{cloudPC}
     app.include_router(cloud_pcs.router)
     app.include_router(tenant.router)

@@ -87,10 +87,17 @@ class CloudPC(BaseModel):
 
     id: str
     userPrincipalName: str
+    userId: str
+    userDisplayName: str
     displayName: str | None
     managedDeviceName: str | None
+    servicePlanId: str
     servicePlanName: str
+    provisioningPolicyId: str | None
     provisioningPolicyName: str | None
+    onPremisesConnectionId: str | None
+    onPremisesConnectionName: str | None
+    imageDisplayName: str | None
     siteName: str | None
     status: Status
     statusDetail: StatusDetail | None
@@ -106,6 +113,7 @@ class CloudPC(BaseModel):
     powerState: Literal["running", "poweredOff"] | None = Field(description="null: there is no machine.")
     since: datetime = Field(description="Since when it has this status.")
     waitingFor: str | None = Field(description="seat, connection, start, policy ... while it waits.")
+    waitingText: str = Field(description="The same in words; empty while it waits for nothing.")
     waitingReason: str | None
     wakeDateTime: datetime | None = Field(description="When the run goes on.")
     queuePosition: int | None

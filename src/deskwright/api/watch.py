@@ -1,4 +1,4 @@
-"""Watching a tenant's Cloud PCs for those who listen: one look a second at the database, however many they are.
+"""Watching a tenant's Cloud PCs for those who listen: two looks a second at the database, however many they are.
 
 The looks of a tenant begin with its first listener and end with its last. Nobody holds a thread or a connection
 between two looks.
@@ -23,8 +23,8 @@ from deskwright.provision.context import World
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-LISTENERS = 1000
+LOOK_SECONDS = 0.5
+LISTENERS = 2000
 """Most of a tenant's at once."""
 _BEHIND = 200
 """Looks that a listener may be behind before it is let go; it comes back with its last event's id."""
@@ -37,6 +37,8 @@ class Seen:
     at: datetime
     rows: dict[UUID, dict[str, Any]]
     """As `listing.cloud_pcs` tells them."""
+    told: dict[Any, str] = field(default_factory=dict)
+    """What was made of it for one listener and serves the others too."""
 
 
 @dataclass(eq=False)
@@ -112,6 +114,11 @@ class Watch:
             if not watched.listeners and watched.task is not None:
                 watched.task.cancel()
                 self._tenants.pop(tenant.id, None)
+
+    def listening(self, tenant: TenantRef) -> int:
+        """How many listen to a tenant."""
+        watched = self._tenants.get(tenant.id)
+        return len(watched.listeners) if watched else 0
 
     async def _look_on(self, tenant: TenantRef, watched: _Tenant) -> None:
         while watched.listeners or watched.last is None:

@@ -69,22 +69,28 @@ def base_address(world: World, request: Request) -> str:
 
 
 @dataclass(frozen=True)
-class Page:
-    """A page to be sent; the same for every flow."""
+class FormCookie:
+    """Tells our own forms from those of other sites, for browsers that are not signed in: a hidden field equals it."""
 
     request: Request
 
     @property
-    def _cookie(self) -> str:
+    def _name(self) -> str:
         return "__Host-deskwright-form" if self.request.url.scheme == "https" else "deskwright-form"
 
-    def show(self, name: str, status: int = 200, *, goes_to: str | None = None, **values: Any) -> Response:
-        """Render a template. `goes_to`: the address that the form's answer may redirect to."""
-        nonce, token = random.token_urlsafe(16), self._token()
-        text = _TEMPLATES.get_template(f"{name}.html").render(nonce=nonce, csrf=token, **values)
-        answer = HTMLResponse(text, status, headers={**NO_STORE, **_headers(nonce, goes_to)})
+    def token(self) -> str:
+        """What the hidden field must hold: the browser's own, or a new one."""
+        kept = self.request.cookies.get(self._name, "")
+        return kept if len(kept) > 20 else random.token_urlsafe(32)
+
+    def is_ours(self, form: Mapping[str, str]) -> bool:
+        """Whether the form was made by us for this browser: its hidden field equals the cookie."""
+        kept, sent = self.request.cookies.get(self._name, ""), form.get("csrf", "")
+        return len(kept) > 20 and hmac.compare_digest(kept.encode(), sent.encode())
+
+    def set_on(self, answer: Response, token: str) -> None:
         answer.set_cookie(
-            self._cookie,
+            self._name,
             token,
             max_age=3600,
             path="/",
@@ -92,16 +98,25 @@ class Page:
             samesite="strict",
             secure=self.request.url.scheme == "https",
         )
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page to be sent; the same for every flow."""
+
+    request: Request
+
+    def show(self, name: str, status: int = 200, *, goes_to: str | None = None, **values: Any) -> Response:
+        """Render a template. `goes_to`: the address that the form's answer may redirect to."""
+        cookie, nonce = FormCookie(self.request), random.token_urlsafe(16)
+        token = cookie.token()
+        text = _TEMPLATES.get_template(f"{name}.html").render(nonce=nonce, csrf=token, **values)
+        answer = HTMLResponse(text, status, headers={**NO_STORE, **_headers(nonce, goes_to)})
+        cookie.set_on(answer, token)
         return answer
 
     def is_ours(self, form: Mapping[str, str]) -> bool:
-        """Whether the form was made by us for this browser: its hidden field equals the cookie."""
-        kept, sent = self.request.cookies.get(self._cookie, ""), form.get("csrf", "")
-        return len(kept) > 20 and hmac.compare_digest(kept.encode(), sent.encode())
-
-    def _token(self) -> str:
-        kept = self.request.cookies.get(self._cookie, "")
-        return kept if len(kept) > 20 else random.token_urlsafe(32)
+        return FormCookie(self.request).is_ours(form)
 
 
 def ticket(secrets: Secrets, who: SignedIn) -> str:

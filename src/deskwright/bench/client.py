@@ -17,18 +17,19 @@ _T = TypeVar("_T")
 
 
 class Connection:
-    """One kept-alive connection to `url`, with a bearer token. For one thread at a time.
+    """One kept-alive connection to `url`, with a bearer token or cookies. For one thread at a time.
 
     The service closes one that was idle for 5 seconds, as uvicorn does.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str = "", *, cookies: str = "") -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
         self._socket = socket.create_connection((parts.hostname, parts.port), _PATIENCE_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._head = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
+        carried = f"Cookie: {cookies}" if cookies else f"Authorization: Bearer {token}"
+        self._head = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept-Encoding: gzip\r\n{carried}\r\n"
 
     def __enter__(self) -> Self:
         return self

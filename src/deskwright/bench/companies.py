@@ -117,6 +117,17 @@ _FURNISH = """
      WHERE y.tenant_id = :tenant AND runs.tenant_id = :tenant
        AND EXISTS (SELECT 1 FROM steps s WHERE s.run_id = runs.id)
 """
+# A life like others': of a hundred, three have warnings, one is in grace, and of three hundred one has failed.
+_DISTURB = """
+    UPDATE cloud_pcs SET status_since = now() - random() * interval '90 days', image_name = 'debian-12-desktop',
+           status = CASE WHEN n % 300 = 0 THEN 'failed' WHEN n % 100 = 1 THEN 'inGracePeriod'
+                         WHEN n % 33 = 2 THEN 'provisionedWithWarnings' ELSE status END,
+           status_detail = CASE WHEN n % 300 = 0 THEN CAST(:failure AS jsonb) END,
+           warnings = CASE WHEN n % 33 = 2 THEN CAST(:warnings AS jsonb) ELSE warnings END,
+           grace_ends_at = CASE WHEN n % 100 = 1 THEN now() + random() * interval '7 days' END
+      FROM (SELECT id, row_number() OVER (ORDER BY md5(CAST(id AS text))) AS n FROM cloud_pcs
+             WHERE tenant_id = :tenant AND status = 'provisioned') shuffled WHERE shuffled.id = cloud_pcs.id
+"""
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,12 @@ def found(database: Database, *, newcomers: int, name: str = "contoso.com") -> C
 def populate(company: Company, people: int) -> None:
     """Add that many people with a provisioned Cloud PC, each tenth also waiting for a seat of a plan that is full."""
     _in_bulk(company, _POPULATE, people)
+
+
+def disturb(company: Company) -> None:
+    """Let some of the provisioned fail, have warnings or be in grace, since all sorts of times."""
+    failure, warnings = '{"code": "joinDomainFailed"}', '[{"step": "P6", "code": "diskAllocationError"}]'
+    _in_bulk(company, _DISTURB, 0, failure=failure, warnings=warnings)
 
 
 def add_waiting(company: Company, runs: int) -> None:

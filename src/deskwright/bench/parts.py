@@ -8,6 +8,7 @@ from deskwright.bench import machine
 from deskwright.bench.api import api
 from deskwright.bench.ground import Server, server
 from deskwright.bench.memory import memory
+from deskwright.bench.pages import pages
 from deskwright.bench.provisioning import provisioning
 from deskwright.bench.reconcile import reconcile
 from deskwright.bench.results import Part
@@ -65,6 +66,15 @@ PARTS: dict[str, Listed] = {
             FULL: {"cloud_pcs": 100_000, "page": 100, "rounds": 5, "seconds": 20.0, "requests": 300},
             QUICK: {"cloud_pcs": 10_000, "page": 100, "rounds": 3, "seconds": 5.0, "requests": 100},
             SMALLEST: {"cloud_pcs": 20, "page": 5, "rounds": 1, "seconds": 0.1, "requests": 4},
+        },
+    ),
+    "pages": Listed(
+        "how quickly the admin center's first page and its list of Cloud PCs come, and how large they are",
+        pages,
+        {
+            FULL: {"cloud_pcs": 100_000, "requests": 100, "each": 15},
+            QUICK: {"cloud_pcs": 10_000, "requests": 40, "each": 5},
+            SMALLEST: {"cloud_pcs": 20, "requests": 2, "each": 1},
         },
     ),
 }

@@ -16,6 +16,7 @@ class PartName(StrEnum):
     WAITING = "waiting"
     MEMORY = "memory"
     API = "api"
+    PAGES = "pages"
 
 
 def bench(

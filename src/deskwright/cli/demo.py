@@ -24,7 +24,7 @@ from deskwright.cli.output import out
 from deskwright.cli.session import Session, open_session
 from deskwright.cli.summary import print_summary
 from deskwright.domain.rules import Refused
-from deskwright.operations import tenants
+from deskwright.operations import invitations, tenants
 from deskwright.operations.change import TenantRef
 
 SAMPLE = "contoso.yaml"
@@ -103,7 +103,7 @@ def run_demo(data_dir: Path, *, keep: bool, speed: float | None) -> None:
             tenant = _apply(session, speed)
             picture = live.follow(session.database, tenant, out, tick=service.look_after)
             print_summary(session.database, tenant, out, picture, _command(data_dir))
-            _closing(service, data_dir, keep=keep)
+            _closing(service, data_dir, _sign_in_link(session, tenant, service.url) if keep else None)
     except BaseException:
         service.stop()
         raise
@@ -134,10 +134,20 @@ def _sample() -> Iterator[Path]:
         yield path
 
 
-def _closing(service: Service, data_dir: Path, *, keep: bool) -> None:
+def _sign_in_link(session: Session, tenant: TenantRef, url: str) -> str:
+    """Where the sample company's administrator chooses a password."""
+    made = invitations.first_administrator(session.database, tenant, session.actor, base=url)
+    assert made is not None  # nobody has one in a company that is a minute old
+    return str(made["url"])
+
+
+def _closing(service: Service, data_dir: Path, link: str | None) -> None:
+    """`link`: to the admin center of a service that stays."""
     out.print()
-    if keep:
+    if link:
         out.print(f"The service is still running: {service.url}, pid {_pid(service)}, data in {data_dir}", style="bold")
+        out.print("  See it in the admin center; this link lets you choose a password, once:", highlight=False)
+        out.print(f"    {link}", style="cyan", highlight=False, soft_wrap=True)
         out.print(f"  Stop it with: kill {_pid(service)}", highlight=False)
         return
     out.print(
@@ -147,6 +157,8 @@ def _closing(service: Service, data_dir: Path, *, keep: bool) -> None:
         "  To go on with it (retry, repair, clock advance …) start it again, in another terminal:", soft_wrap=True
     )
     out.print(f"    {_command(data_dir)} serve", style="cyan", highlight=False, soft_wrap=True)
+    out.print("  For the admin center a link that lets its administrator choose a password:", soft_wrap=True)
+    out.print(f"    {_command(data_dir)} init --tenant contoso.com", style="cyan", highlight=False, soft_wrap=True)
 
 
 def _command(data_dir: Path) -> str:

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from deskwright.cli.identity_commands import address
 from deskwright.cli.in_tenant import LimitOption, PasswordStdin, done, everything, in_tenant, print_one, read_password
-from deskwright.cli.output import ConfirmOption, JsonOption, TenantOption, show
-from deskwright.operations import credentials, groups, users
+from deskwright.cli.output import ConfirmOption, JsonOption, TenantOption, out, print_json, show
+from deskwright.operations import credentials, groups, invitations, users
 from deskwright.operations.groups import GROUP
 from deskwright.operations.users import USER
 
@@ -163,6 +164,26 @@ def set_user_password(
         item = credentials.set_password(here.database, here.tenant, here.actor, user, password, must_change=must_change)
         made = f" One-time password: {item['password']}" if generate else ""
         done(item, f"Set the password of {item['userPrincipalName']}.{made}", as_json=as_json)
+
+
+@user_app.command("invite")
+def invite_user(user: User, tenant: TenantOption = None, as_json: JsonOption = False) -> None:
+    """Make a one-time link by which a person chooses their password, and mail it where a mail server is set.
+
+    Example: deskwright user invite adele@contoso.com
+    """
+    with in_tenant(tenant) as here:
+        settings = here.session.settings
+        item = invitations.invite(
+            here.database, here.tenant, here.actor, user, base=address(here.session), settings=settings
+        )
+        if as_json:
+            print_json(item)
+            return
+        out.print(item["url"], markup=False, highlight=False, soft_wrap=True)
+        mailed = "It was mailed to them." if item["mailed"] else "Pass it on to them."
+        said = f"{item['userPrincipalName']} chooses a password there. It works once, for 24 hours. {mailed}"
+        out.print(said, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 @group_app.command("list")

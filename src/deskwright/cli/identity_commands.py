@@ -13,7 +13,7 @@ from deskwright.cli.output import JsonOption, TenantOption, out, print_json, ref
 from deskwright.cli.session import Session
 from deskwright.identity import certificates
 from deskwright.identity.keys import TOKEN_LIFE
-from deskwright.operations import applications, credentials, roles
+from deskwright.operations import applications, credentials, guests, roles
 from deskwright.operations.applications import APP, SECRET_DAYS
 from deskwright.settings import Settings
 
@@ -34,6 +34,7 @@ Public = Annotated[
 ]
 Role = Annotated[str, typer.Argument(metavar="ROLE", help="administrator, reader, or the role's full name.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="Its user principal name or id.")]
+Guest = Annotated[bool, typer.Option("--guest", help="A person of another tenant; they hold one role here.")]
 
 APP_COLUMNS = {
     "displayName": "application",
@@ -42,7 +43,7 @@ APP_COLUMNS = {
     "isFallbackPublicClient": "public",
     "accountEnabled": "enabled",
 }
-ROLE_COLUMNS = {"role": "role", "userPrincipalName": "user", "createdDateTime": "since"}
+ROLE_COLUMNS = {"role": "role", "userPrincipalName": "user", "tenant": "guest from", "createdDateTime": "since"}
 
 
 def register(app: typer.Typer) -> None:
@@ -190,35 +191,41 @@ def secret(
 
 
 @role_app.command("assign")
-def assign_role(role: Role, user: User, tenant: TenantOption = None, as_json: JsonOption = False) -> None:
+def assign_role(
+    role: Role, user: User, guest: Guest = False, tenant: TenantOption = None, as_json: JsonOption = False
+) -> None:
     """Give a person a role in this tenant.
 
     Example: deskwright role assign administrator adele@contoso.com
     """
     with in_tenant(tenant) as here:
-        item = roles.assign(here.database, here.tenant, here.actor, role, user)
+        give = guests.assign if guest else roles.assign
+        item = give(here.database, here.tenant, here.actor, role, user)
         done(item, f"{item['userPrincipalName']} is {item['role']}.", as_json=as_json)
 
 
 @role_app.command("unassign")
-def unassign_role(role: Role, user: User, tenant: TenantOption = None, as_json: JsonOption = False) -> None:
+def unassign_role(
+    role: Role, user: User, guest: Guest = False, tenant: TenantOption = None, as_json: JsonOption = False
+) -> None:
     """Take a role from a person; it counts no more within a minute.
 
     Example: deskwright role unassign reader adele@contoso.com
     """
     with in_tenant(tenant) as here:
-        item = roles.unassign(here.database, here.tenant, here.actor, role, user)
+        take = guests.unassign if guest else roles.unassign
+        item = take(here.database, here.tenant, here.actor, role, user)
         done(item, f"{item['userPrincipalName']} is {item['role']} no more.", as_json=as_json)
 
 
 @role_app.command("list")
 def list_roles(tenant: TenantOption = None, as_json: JsonOption = False) -> None:
-    """List who holds which role.
+    """List who holds which role; guests with the tenant they come from.
 
     Example: deskwright role list
     """
     with in_tenant(tenant) as here:
-        found = roles.list_(here.database, here.tenant)
+        found = roles.list_(here.database, here.tenant) + guests.list_(here.database, here.tenant)
         show(found, ROLE_COLUMNS, as_json=as_json, empty="Nobody holds a role yet.")
 
 
@@ -241,7 +248,7 @@ def token(
             here.actor,
             scope or ("CloudPC.ReadWrite.All",),
             secrets=here.session.world.secrets,
-            base=_address(here.session),
+            base=address(here.session),
         )
         if as_json:
             seconds = int(TOKEN_LIFE.total_seconds())
@@ -289,7 +296,7 @@ def _print_certificate(authority: Path, hosts: list[str], ends: datetime) -> Non
         out.print(Text.assemble((f"  export {variable}={authority}", "cyan"), (f"   {whom}", "dim")), soft_wrap=True)
 
 
-def _address(session: Session) -> str:
+def address(session: Session) -> str:
     """Where the service is reached: as set, as it says while it runs, or where it would be."""
     from deskwright import serve
 

@@ -99,15 +99,23 @@ def worker(
 
 def init(
     tenant: Annotated[str | None, typer.Option("--tenant", help="Make a first tenant of that name.")] = None,
+    administrator: Annotated[
+        str | None,
+        typer.Option("--administrator", metavar="UPN", help="Its first administrator; without it admin@TENANT."),
+    ] = None,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prepare this machine: keys, database, and, where asked for, a first tenant. Safe to run again.
+    """Prepare this machine: keys, database, and, where asked for, a first tenant with its administrator.
+
+    Prints a one-time link, valid for 24 hours, by which the administrator chooses a password. Safe to run again: a
+    fresh link is made only for who is named, or while no administrator has chosen a password.
 
     Example: deskwright init --tenant contoso.com
     """
     _use(data_dir)
-    from deskwright.operations import tenants
+    from deskwright.cli.identity_commands import address
+    from deskwright.operations import invitations, tenants
     from deskwright.store import migrations
     from deskwright.store.secrets import key_file
 
@@ -118,9 +126,16 @@ def init(
             tenants.create(session.database, session.actor, name=tenant)
         settings, key = session.settings, key_file(session.settings)
         found = [t["name"] for t in tenants.list_(session.database)]
+        invited = None
+        if tenant is not None or administrator is not None:
+            here, base = session.tenant(tenant), address(session)
+            invited = invitations.first_administrator(
+                session.database, here, session.actor, administrator, base=base, settings=settings
+            )
     place = "yours" if settings.database_url else f"embedded, in {settings.data_dir / 'postgresql'}"
     if as_json:
-        print_json({"dataDirectory": settings.data_dir, "secretKeyFile": key, "database": place, "tenants": found})
+        about = {"dataDirectory": settings.data_dir, "secretKeyFile": key, "database": place, "tenants": found}
+        print_json({**about, "invitation": invited})
         return
     for name, value in (
         ("Data", settings.data_dir),
@@ -130,16 +145,29 @@ def init(
     ):
         out.print(Text.assemble((f"{name:<12}", "dim"), str(value) or "none yet"), soft_wrap=True)
     out.print()
-    out.print(
-        "Access now is by this command line: whoever may read the data directory is an administrator.", soft_wrap=True
-    )
     out.print("What to type next", style="bold")
-    for command, meaning in (
-        ("deskwright serve", "runs the service, with a worker"),
-        ("deskwright apply -f TENANT.yaml --wait", "describes who gets a Cloud PC, and shows them coming up"),
-        ("deskwright doctor", "examines this installation"),
-    ):
-        out.print(Text.assemble((f"  {command:<42}", "cyan"), (meaning, "dim")), soft_wrap=True)
+    if not found:
+        _command("deskwright init --tenant NAME", "makes a first tenant, and the link to sign in with")
+    _command("deskwright serve", "runs the service, with a worker")
+    if invited is not None:
+        out.print()
+        out.print("Then open this link, and choose a password:", style="bold")
+        out.print(Text(f"  {invited['url']}"), soft_wrap=True)
+        said = f"You are {invited['userPrincipalName']}, and the page that follows leads to the first Cloud PC."
+        out.print(Text(f"  {said} It works once, for 24 hours; init makes a fresh one.", "dim"), soft_wrap=True)
+    out.print()
+    out.print("Or without pages", style="bold")
+    _command("deskwright apply -f TENANT.yaml --wait", "describes who gets a Cloud PC, and shows them coming up")
+    _command("deskwright doctor", "examines this installation")
+    out.print(
+        "  On this machine no password is needed: whoever may read the data directory is an administrator.",
+        style="dim",
+        soft_wrap=True,
+    )
+
+
+def _command(command: str, meaning: str) -> None:
+    out.print(Text.assemble((f"  {command:<42}", "cyan"), (meaning, "dim")), soft_wrap=True)
 
 
 def db_upgrade(data_dir: DataDirOption = None) -> None:

@@ -8,7 +8,7 @@ import typer
 from deskwright.cli.in_tenant import done, duration, in_installation, in_tenant, pairs, print_one
 from deskwright.cli.output import JsonOption, TenantOption, show
 from deskwright.cli.reach import reach
-from deskwright.operations import audit, overview, tenants
+from deskwright.operations import audit, notifications, overview, tenants
 from deskwright.operations.named import LARGEST_PAGE, Item
 
 tenant_app = typer.Typer(help="Tenants, their settings and their simulation.", no_args_is_help=True)
@@ -125,6 +125,17 @@ def set_tenant(
             tenants.set_simulation(here.database, here.tenant, here.actor, speed=speed, seed=seed)
         item = tenants.show(here.database, here.tenant)
         done(item, f"Changed tenant {item['name']}.", as_json=as_json)
+
+
+@tenant_app.command("webhook-secret")
+def webhook_secret(tenant: TenantOption = None, as_json: JsonOption = False) -> None:
+    """Print the secret by which the receiver of this tenant's webhook knows that an event is from here.
+
+    Example: deskwright tenant webhook-secret --tenant contoso.com
+    """
+    with in_tenant(tenant) as here:
+        secret = notifications.webhook_secret(here.session.world.secrets, here.tenant)
+        done({"tenant": here.tenant.name, "secret": secret}, secret, as_json=as_json)
 
 
 @clock_app.command("show")

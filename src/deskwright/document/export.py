@@ -7,7 +7,9 @@ tenant is doing (Cloud PCs, health, audit) is no part of it.
 import json
 import re
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any, TextIO
+from uuid import UUID
 
 import yaml
 from sqlalchemy import Connection, text
@@ -56,6 +58,16 @@ def export(database: Database, tenant: TenantRef, out: TextIO) -> None:
                 out.write(f"{section}: []\n")
 
 
+def one(database: Database, tenant: TenantRef, section: str, id_: UUID) -> str:
+    """A single object as a document has it, such as a policy's lines under ``provisioningPolicies:``."""
+    out = StringIO()
+    out.write(f"{section}:\n")
+    with database.engine.connect() as connection:
+        for item in _items(connection, tenant, KINDS[section], id_):
+            _write_item(out, item)
+    return out.getvalue()
+
+
 def _tenant(connection: Connection, tenant: TenantRef) -> dict[str, Any]:
     query = text("SELECT name, settings, speed, seed FROM tenants WHERE id = :id")
     row = connection.execute(query, {"id": tenant.id}).one()
@@ -66,12 +78,13 @@ def _tenant(connection: Connection, tenant: TenantRef) -> dict[str, Any]:
     return {"tenant": row.name, **settings, "simulation": simulation}
 
 
-def _items(connection: Connection, tenant: TenantRef, kind: Kind) -> Iterator[dict[str, Any]]:
+def _items(connection: Connection, tenant: TenantRef, kind: Kind, only: UUID | None = None) -> Iterator[dict[str, Any]]:
     listed = f", ({_members(kind)}) AS listed" if kind.section in _LISTS else ", NULL AS listed"
     password = "t.ad_domain_password IS NOT NULL" if kind.section == "onPremisesConnections" else "false"
     query = f"""SELECT {kind.document} AS document{listed}, {password} AS password FROM {kind.table} t
-        WHERE t.tenant_id = :tenant AND {kind.live} ORDER BY {kind.order or kind.key}"""
-    for row in _stream(connection, query, tenant):
+        WHERE t.tenant_id = :tenant AND {kind.live} {"AND t.id = :only" if only else ""}
+        ORDER BY {kind.order or kind.key}"""
+    for row in _stream(connection, query, tenant, only=only):
         item = {k: v for k, v in row.document.items() if v is not None and v != ""}
         item = _in_order(kind, item)
         if kind.section == "userSettings":
@@ -108,9 +121,9 @@ def _licenses(connection: Connection, tenant: TenantRef) -> Iterator[dict[str, A
             yield {"servicePlan": row.plan, **held}
 
 
-def _stream(connection: Connection, query: str, tenant: TenantRef) -> Iterator[Any]:
+def _stream(connection: Connection, query: str, tenant: TenantRef, **values: Any) -> Iterator[Any]:
     streaming = connection.execution_options(stream_results=True, yield_per=_BATCH)
-    yield from streaming.execute(text(query), {"tenant": tenant.id})
+    yield from streaming.execute(text(query), {"tenant": tenant.id, **values})
 
 
 def _in_order(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from deskwright.graph.filters import Field, Fields
 from deskwright.graph.listing import Source
 from deskwright.graph.render import Known
 from deskwright.operations import remote_actions
-from deskwright.operations.listing import WAITING_TEXTS
+from deskwright.operations.listing import WAITING_TEXTS, image_title
 from deskwright.store.statements import compiled
 from deskwright.store.tables import cloud_pcs, connections, device_images, ledger, service_plans, sites, users
 
@@ -214,12 +214,6 @@ def guid(external_id: str) -> str:
 def action_result(result: Mapping[str, Any]) -> dict[str, Any]:
     """A result of `operations.remote_actions` under the contract's old and new names."""
     return {**result, "statusDetails": result["statusDetail"]}
-
-
-def image_title(image: str | None) -> str | None:
-    """The display name of the gallery image with that id; that of a device image is kept as it is."""
-    known = GALLERY.get(image) if image else None
-    return known.display_name if known else image
 
 
 @lru_cache(maxsize=256)

@@ -128,6 +128,8 @@ def set_password(connection: Connection, tenant: UUID, user: UUID, password: str
     connection.execute(query, {"user": user, "tenant": tenant, "hash": hashed, "must_change": must_change})
     revoke = "UPDATE refresh_tokens SET revoked_at = now() WHERE user_id = :user AND revoked_at IS NULL"
     connection.execute(text(revoke), {"user": user})
+    connection.execute(text("DELETE FROM web_sessions WHERE user_id = :user"), {"user": user})
+    connection.execute(text("DELETE FROM sign_in_links WHERE user_id = :user AND used_at IS NULL"), {"user": user})
     flows.end_codes(connection, user)
 
 

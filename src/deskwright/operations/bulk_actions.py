@@ -88,6 +88,15 @@ KINDS: dict[str, Kind] = {
 }
 """By the API's type of bulk action. Those it has besides act on what does not exist here."""
 
+OWN_KINDS: dict[str, Kind] = {
+    "retry": Kind(lambda w, t, a, c, _: cloud_pcs.retry(w, t, a, c), RunKind.PROVISION),
+    "repair": Kind(lambda w, t, a, c, _: cloud_pcs.repair(w, t, a, c), RunKind.REPAIR),
+    "keep": Kind(lambda w, t, a, c, _: cloud_pcs.keep(w, t, a, c), None),
+    "endGrace": Kind(lambda w, t, a, c, _: cloud_pcs.end_grace(w, t, a, c), None),
+}
+"""Those the API does not have: only pages begin them, and the API does not list them."""
+EVERY_KIND = {**KINDS, **OWN_KINDS}
+
 _CREATE = text(
     """
     INSERT INTO bulk_actions (tenant_id, kind, display_name, options, requested_by, requested_by_user, created_at)
@@ -167,12 +176,12 @@ def create(
     options: Mapping[str, Any],
     user: str | None = None,
 ) -> UUID:
-    """Begin a bulk action of one of `KINDS`; returns its id. `user`: the UPN of the person who asked for it.
+    """Begin a bulk action of one of `EVERY_KIND`; returns its id. `user`: the UPN of the person who asked for it.
 
     Refused where a Cloud PC is not the tenant's; what an action refuses is told item by item.
     """
     name = named.check_name("displayName", display_name)
-    for option in KINDS[kind].needs:
+    for option in EVERY_KIND[kind].needs:
         if options.get(option) is None:
             raise Refused(option, None, f"must be given for {kind}")
     ids = list(dict.fromkeys(_cloud_pc_id(given) for given in cloud_pc_ids))
@@ -270,7 +279,7 @@ def carry_out(world: World, bulk_action: UUID) -> None:
 
 def _begun(world: World, row: Row[Any], item: Row[Any]) -> dict[str, Any] | None:
     """The run that an earlier job began before it died, if it came that far."""
-    kind = KINDS[row.kind].run
+    kind = EVERY_KIND[row.kind].run
     if not item.again or kind is None:
         return None
     asked = {"cloud_pc": item.cloud_pc_id, "before": item.run_before, "kind": str(kind), "actor": row.requested_by}
@@ -280,7 +289,7 @@ def _begun(world: World, row: Row[Any], item: Row[Any]) -> dict[str, Any] | None
 
 
 def _begin(world: World, tenant: TenantRef, row: Row[Any], cloud_pc: UUID) -> dict[str, Any]:
-    kind = KINDS[row.kind]
+    kind = EVERY_KIND[row.kind]
     try:
         answer = kind.does(world, tenant, row.requested_by, str(cloud_pc), row.options)
     except Refused as refused:

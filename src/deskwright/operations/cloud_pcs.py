@@ -16,7 +16,7 @@ from deskwright.domain.plans import Size
 from deskwright.domain.rules import NotFound, Refused
 from deskwright.domain.runs import IRREVOCABLE, RunKind
 from deskwright.domain.status import TAKEN_AWAY, USABLE, Status
-from deskwright.operations import acting
+from deskwright.operations import acting, named
 from deskwright.operations.change import TenantRef
 from deskwright.providers.contract import Network
 from deskwright.providers.registry import providers_for
@@ -44,19 +44,27 @@ _ROW = text(
     """
 )
 
+_BY_ID = text("SELECT id FROM cloud_pcs WHERE tenant_id = :tenant AND id = :id")
+# Each name by its index: one condition over both would read all of them.
+_BY_NAME = text(
+    """
+    SELECT c.id, c.device_name, p.display_name AS plan FROM (
+      SELECT id FROM cloud_pcs WHERE tenant_id = :tenant AND lower(device_name) = lower(:name)
+      UNION
+      SELECT pc.id FROM users u JOIN cloud_pcs pc ON pc.user_id = u.id
+       WHERE u.tenant_id = :tenant AND lower(u.user_principal_name) = lower(:name)) found
+      JOIN cloud_pcs c ON c.id = found.id JOIN service_plans p ON p.id = c.plan_id
+     WHERE c.tenant_id = :tenant AND c.status <> 'gone' ORDER BY c.created_at
+    """
+)
+
 
 def find(connection: Connection, tenant: TenantRef, name: str) -> UUID:
     """The Cloud PC with this id, device name or, where unambiguous, of the user with this UPN."""
-    query = text(
-        """
-        SELECT c.id, c.device_name, p.display_name AS plan FROM cloud_pcs c JOIN users u ON u.id = c.user_id
-          JOIN service_plans p ON p.id = c.plan_id
-         WHERE c.tenant_id = :tenant AND (c.id::text = lower(:name) OR (c.status <> 'gone' AND (
-               lower(c.device_name) = lower(:name) OR lower(u.user_principal_name) = lower(:name))))
-         ORDER BY c.created_at
-        """
-    )
-    rows = connection.execute(query, {"tenant": tenant.id, "name": name}).all()
+    by_id = named.as_id(name)
+    if by_id is not None and (known := connection.execute(_BY_ID, {"tenant": tenant.id, "id": by_id}).scalar()):
+        return UUID(str(known))
+    rows = connection.execute(_BY_NAME, {"tenant": tenant.id, "name": name}).all()
     if not rows:
         raise NotFound("cloudPC", name, "deskwright status lists them; id, device name or user name will do")
     if len(rows) > 1:
@@ -94,6 +102,25 @@ def reprovision(
         )
         grace.stop_repairs(connection, [row.id])
         return _start(connection, tenant, row, "reprovision", actor, "reprovision")
+
+
+def reprovision_preview(world: World, tenant: TenantRef, cloud_pc: str) -> dict[str, Any]:
+    """What a reprovision would use, without doing it: the policy that reaches the user now; and why it would be
+    refused."""
+    with world.database.begin() as connection:
+        row = load(connection, tenant, cloud_pc, "reprovision", {Status.PROVISIONED, Status.WARNINGS, Status.FAILED})
+        policy, refused = None, None
+        try:
+            policy = _policy_now(connection, tenant, row)
+            _must_be_enabled(row)
+            _must_fit(world, connection, tenant, row, policy)
+        except Refused as rule:
+            refused = rule
+    return {
+        "policyId": policy.policy_id if policy else None,
+        "provisioningPolicyName": policy.policy_name if policy else None,
+        "refused": refused,
+    }
 
 
 def repair(

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -231,9 +231,13 @@ def delete(database: Database, tenant: TenantRef, actor: str, connection: str, *
         return _present(row)
 
 
-def list_(database: Database, tenant: TenantRef, after: str | None = None, limit: int = 100) -> list[Item]:
+def list_(
+    database: Database, tenant: TenantRef, after: str | None = None, limit: int = 100, wanted: str = ""
+) -> list[Item]:
+    """Those whose name contains `wanted`, in the order of their names."""
     with database.single.connect() as connection:
-        return _with_use(connection, tenant, named.page(connection, tenant, CONNECTION, after, limit))
+        rows = named.page(connection, tenant, CONNECTION, after, limit, *named.matching(CONNECTION, wanted))
+        return _with_use(connection, tenant, rows)
 
 
 def show(database: Database, tenant: TenantRef, name: str) -> Item:
@@ -294,6 +298,7 @@ def _with_use(connection: Connection, tenant: TenantRef, rows: "list[Row[Any]]")
             "inUse": bool(uses[row.id].policies) or uses[row.id].cloudPcs,
             "inUseByCloudPc": uses[row.id].cloudPcs,
             "provisioningPolicies": uses[row.id].policies,
+            "nextCheckDateTime": row.next_check_at,
         }
         for row in rows
     ]
@@ -330,34 +335,41 @@ def _check_soon(opened: Change, row: "Row[Any]") -> "Row[Any]":
 
 def check_properties(values: Mapping[str, Any], *, has_password: bool) -> None:
     """Refused names the property; `values` are columns."""
+    for refused in broken_rules(values, has_password=has_password):
+        raise refused
+
+
+def broken_rules(values: Mapping[str, Any], *, has_password: bool) -> Iterator[Refused]:
+    """Each property that breaks a rule, for forms that tell all of them; `values` are columns."""
     kind = values["connection_type"]
     if kind not in TYPES:
-        raise Refused("connectionType", kind, f"must be one of: {', '.join(TYPES)}")
-    _check_subnet(values["subnet"])
+        yield Refused("connectionType", kind, f"must be one of: {', '.join(TYPES)}")
+        return
+    yield from _broken_subnet(values["subnet"])
     if kind != HYBRID:
         for column, field in _AD.items():
             if values[column]:
-                raise Refused(field, values[column], f"belongs to connections of type {HYBRID} only")
+                yield Refused(field, values[column], f"belongs to connections of type {HYBRID} only")
         if has_password:
-            raise Refused("adDomainPassword", None, f"belongs to connections of type {HYBRID} only")
+            yield Refused("adDomainPassword", None, f"belongs to connections of type {HYBRID} only")
         return
     domain, unit, account = (values[column] or "" for column in _AD)
     if not _DNS_NAME.fullmatch(domain):
-        raise Refused("adDomainName", domain, "must be the domain's full DNS name, such as corp.contoso.com")
+        yield Refused("adDomainName", domain, "must be the domain's full DNS name, such as corp.contoso.com")
     if unit and not _DISTINGUISHED_NAME.fullmatch(unit):
-        raise Refused(
+        yield Refused(
             "organizationalUnit", unit, "must be a distinguished name, such as OU=CloudPCs,DC=corp,DC=contoso,DC=com"
         )
     if not _UPN.fullmatch(account):
-        raise Refused("adDomainUsername", account, "must be the join account's UPN, such as joiner@corp.contoso.com")
+        yield Refused("adDomainUsername", account, "must be the join account's UPN, such as joiner@corp.contoso.com")
     if not has_password:
-        raise Refused("adDomainPassword", None, "is needed to join computers to the domain")
+        yield Refused("adDomainPassword", None, "is needed to join computers to the domain")
 
 
-def _check_subnet(subnet: str) -> None:
+def _broken_subnet(subnet: str) -> Iterator[Refused]:
     """A subnet may be a cloud's resource name; where it is written in numbers they must be a network."""
     if re.fullmatch(r"[0-9a-fA-F.:]+/\d+", subnet):
         try:
             ipaddress.ip_network(subnet)
         except ValueError as wrong:
-            raise Refused("subnet", subnet, f"is not a subnet: {wrong}") from wrong
+            yield Refused("subnet", subnet, f"is not a subnet: {wrong}")

@@ -7,10 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from sqlalchemy import Row, text
 
 from deskwright import jobs
+from deskwright.domain.notices import Channel
+from deskwright.domain.rules import Refused
+from deskwright.operations import mail, notifications
 from deskwright.operations.change import TenantRef
 from deskwright.providers.contract import Network
 from deskwright.providers.registry import Site, providers_for
@@ -85,6 +89,8 @@ def examine(world: World) -> Iterator[Finding]:
         _deadlines,
         _releases,
         _connections,
+        _mail_server,
+        _notifications,
         _tenants,
     ):
         try:
@@ -111,6 +117,7 @@ def examine_tenant(world: World, tenant: TenantRef) -> Iterator[Finding]:
     yield from _workers(world)
     yield from _overdue(late, "Whoever runs this installation finds more in deskwright doctor")
     yield from _unhealthy(failed)
+    yield from _untold(world, tenant.id)
     yield from _sites(world, tenant, f", its clock is {offset:.0f} s ahead" if offset else "")
     yield from _inventory(world, tenant)
 
@@ -232,6 +239,38 @@ def _unhealthy(failed: Sequence[Row[Any]]) -> Iterator[Finding]:
         )
     if not failed:
         yield Finding("Connections", "ok", "none is unhealthy")
+
+
+def _mail_server(world: World) -> Iterator[Finding]:
+    """Whether one is set, and can be understood; that mails get through, the next check tells."""
+    try:
+        server = mail.server(world.settings)
+    except Refused as refused:
+        yield Finding("Mail server", "fail", str(refused), "docs/notifications.md shows how it is written")
+        return
+    if server is None:
+        yield Finding("Mail server", "ok", "none is set: people are told by webhook or not at all")
+    else:
+        yield Finding("Mail server", "ok", f"{server.host}:{server.port}, mails come from {server.sender.addr_spec}")
+
+
+def _notifications(world: World) -> Iterator[Finding]:
+    yield from _untold(world, None)
+
+
+def _untold(world: World, tenant: UUID | None) -> Iterator[Finding]:
+    with world.database.single.connect() as connection:
+        trouble = notifications.trouble(connection, tenant)
+    for found in trouble:
+        mend = (
+            "Look at DESKWRIGHT_SMTP_URL and the mail server's log"
+            if found["channel"] == Channel.MAIL
+            else f"Look at the receiver, or deskwright tenant set --setting webhookUrl=... --tenant {found['tenant']}"
+        )
+        detail = f"{found['tenant']}: {found['failing']} by {found['channel']} did not get through: {found['error']}"
+        yield Finding("Notifications", "warn", detail, mend)
+    if not trouble:
+        yield Finding("Notifications", "ok", "the last ones got through, or there were none")
 
 
 def _tenants(world: World) -> Iterator[Finding]:

@@ -196,6 +196,13 @@ def touch_members(opened: Change, ids: Sequence[UUID], happened: str, subject: s
     return opened.touch(_MEMBERS, happened, subject, groups=list(ids))
 
 
+def put(opened: Change, row: "Row[Any]", people: "list[Row[Any]]") -> list[str]:
+    """Put people into a group, in an open change; the names of those who were not in it."""
+    of = {"tenant": opened.tenant.id, "group": row.id, "users": [p.id for p in people]}
+    new = set(opened.connection.execute(_ADD, of).scalars())
+    return _write(opened, row, [p for p in people if p.id in new], "Add group members", "added", "Added to group")
+
+
 def _add_new(opened: Change, row: "Row[Any]", users: Sequence[str]) -> None:
     added = _add(opened, row, users)
     if len(added) < len(set(users)):
@@ -204,10 +211,7 @@ def _add_new(opened: Change, row: "Row[Any]", users: Sequence[str]) -> None:
 
 
 def _add(opened: Change, row: "Row[Any]", users: Sequence[str]) -> list[str]:
-    people = named.several(opened.connection, opened.tenant, USER, users)
-    of = {"tenant": opened.tenant.id, "group": row.id, "users": [p.id for p in people]}
-    new = set(opened.connection.execute(_ADD, of).scalars())
-    return _write(opened, row, [p for p in people if p.id in new], "Add group members", "added", "Added to group")
+    return put(opened, row, named.several(opened.connection, opened.tenant, USER, users))
 
 
 def _write(

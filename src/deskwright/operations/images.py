@@ -105,11 +105,14 @@ def create_everywhere(
     source: Mapping[str, Any],
     operating_system: str = "",
     os_family: str = "",
+    size_in_gb: int | None = None,
+    regions: Sequence[str] | None = None,
     confirmed: bool = False,
 ) -> UUID:
-    """Add a device image at every site of the tenant, as clients do that know no sites. Returns the image's id."""
+    """Add a device image at every site of the tenant, as clients do that know no sites; or at those that `regions`
+    names. Returns the image's id."""
     name = named.check_name("displayName", display_name)
-    columns = {"version": check_version(version), **_from_source(source, operating_system, os_family, None)}
+    columns = {"version": check_version(version), **_from_source(source, operating_system, os_family, size_in_gb)}
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         c = device_images.c
         same = select(c.id).where(
@@ -118,7 +121,12 @@ def create_everywhere(
         if opened.connection.execute(same.limit(1)).first():
             rule = f"version {version} of it is there already"
             raise Refused("displayName", name, rule, code="nameAlreadyExists", remedy="Give it a new version")
-        return _copy(opened, _site_names(opened.connection, tenant), {"display_name": name, **columns})
+        if regions is None:
+            at = _site_names(opened.connection, tenant)
+        else:
+            chosen = [sites.in_region(opened.connection, tenant, region) for region in regions]
+            at = {site.id: site.name for site in chosen}
+        return _copy(opened, at, {"display_name": name, **columns})
 
 
 def rename(
@@ -143,11 +151,19 @@ def rename(
             named.modify(opened, IMAGE, row, display_name=name)
 
 
-def upload_again(database: Database, tenant: TenantRef, actor: str, image: UUID, *, confirmed: bool = False) -> None:
-    """Build the copies that failed anew, and make one at each site that has none."""
+def upload_again(
+    database: Database,
+    tenant: TenantRef,
+    actor: str,
+    image: UUID,
+    *,
+    everywhere: bool = True,
+    confirmed: bool = False,
+) -> None:
+    """Build the copies that failed anew and, with `everywhere`, make one at each site that has none."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         copies = _copies(opened.connection, tenant, image)
-        missing = _site_names(opened.connection, tenant)
+        missing = _site_names(opened.connection, tenant) if everywhere else {row.site_id: "" for row in copies}
         for row in copies:
             del missing[row.site_id]
         failed = [row.id for row in copies if row.status == "failed"]

@@ -279,10 +279,27 @@ def holders(database: Database, tenant: TenantRef, plan: str, after: str | None 
         return [USER.present(person) for person in rows]
 
 
+def consumed(connection: Connection, plan: UUID) -> int:
+    """How many people hold the licence, directly or through a group."""
+    return int(connection.execute(_CONSUMED, {"plan": plan}).scalar_one())
+
+
+def newcomers(connection: Connection, plan: UUID, users: Sequence[UUID]) -> int:
+    """How many of these users do not hold the licence in any way yet: so many more seats they would take."""
+    return int(connection.execute(_NEWCOMERS, {"plan": plan, "users": list(users)}).scalar_one()) if users else 0
+
+
+def give(opened: Change, plan: "Row[Any]", people: "list[Row[Any]]") -> list[str]:
+    """Give people a licence directly, in an open change; the names of those who did not have it so. Raises Refused
+    beyond the seats (E6)."""
+    refuse_beyond_seats(opened.connection, plan, [p.id for p in people])
+    return _apply(opened, plan, _ASSIGN, people, [], "Assign licence", "Licence assigned")["users"]
+
+
 def _consumption(connection: Connection, tenant: TenantRef, row: "Row[Any]") -> Item:
     of = {"tenant": tenant.id, "plan": row.id}
     return {
-        "consumedUnits": connection.execute(_CONSUMED, of).scalar_one(),
+        "consumedUnits": consumed(connection, row.id),
         "groups": list(connection.execute(_GROUP_NAMES, of).scalars()),
     }
 
@@ -297,16 +314,15 @@ def _refuse_not_held(connection: Connection, plan: "Row[Any]", people: "list[Row
 
 def refuse_beyond_seats(connection: Connection, plan: "Row[Any]", users: list[UUID]) -> None:
     """Refused where giving these users the licence directly would take more seats than there are (E6)."""
-    of = {"plan": plan.id, "users": users}
-    wanted = connection.execute(_NEWCOMERS, of).scalar_one() if users else 0
+    wanted = newcomers(connection, plan.id, users)
     if not wanted:
         return
-    consumed = connection.execute(_CONSUMED, of).scalar_one()
-    if consumed + wanted > plan.seats:
+    held = consumed(connection, plan.id)
+    if held + wanted > plan.seats:
         raise Refused(
             "servicePlan",
             plan.display_name,
-            f"has {plan.seats} seats, {consumed} consumed, {wanted} more asked for",
+            f"has {plan.seats} seats, {held} consumed, {wanted} more asked for",
             code="quotaLimitReached",
             remedy="Add seats, take the licence from someone, or assign it through a group, where people queue",
         )

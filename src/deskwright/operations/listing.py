@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, text
 
 from deskwright import errors
 from deskwright.decide.verdict import Waiting
+from deskwright.domain.images import GALLERY
 from deskwright.domain.runs import RunKind
 from deskwright.domain.status import USABLE, Status
 from deskwright.operations.change import TenantRef
@@ -17,15 +18,26 @@ from deskwright.provision.records import Outcome
 from deskwright.provision.remote import EVERY_STEP, steps_of
 from deskwright.settings import TenantSettings
 
+_QUEUE = """
+    WITH queue AS (
+      SELECT c.id, row_number() OVER (PARTITION BY c.plan_id ORDER BY c.entitled_number, c.id) AS position
+        FROM cloud_pcs c {asked}
+       WHERE c.tenant_id = :tenant AND c.status = 'pendingProvision' AND c.waiting_for = 'seat')
+"""
+# Of few, only the queues they stand in, and only as far as the last of them.
+_ASKED = """
+    JOIN (SELECT plan_id, max(entitled_number) AS last FROM cloud_pcs
+           WHERE id = ANY(:ids) AND status = 'pendingProvision' AND waiting_for = 'seat' GROUP BY plan_id) asked
+      ON asked.plan_id = c.plan_id AND c.entitled_number <= asked.last
+"""
 # One pass: the last run of each, and the steps of that run's last attempt rolled up. A rename is done at once, beside
 # what is under way.
 _ROWS = """
-    WITH queue AS (
-      SELECT id, row_number() OVER (PARTITION BY plan_id ORDER BY entitled_number, id) AS position FROM cloud_pcs
-       WHERE tenant_id = :tenant AND status = 'pendingProvision' AND waiting_for = 'seat')
     SELECT c.id, u.user_principal_name, c.display_name, COALESCE(s.device, c.device_name) AS device, c.device_name,
            p.display_name AS plan, c.policy_name, c.status, c.status_since, c.power_state, c.status_detail, c.warnings,
            c.waiting_for, c.grace_ends_at, q.position, site.name AS site, tenant_now(c.tenant_id) AS now,
+           c.user_id, u.display_name AS user_name, c.plan_id, c.policy_id, c.connection_id, k.display_name AS network,
+           c.image_name,
            r.number AS run, r.kind, r.state AS run_state, r.wake_at, r.wake_reason, r.options,
            COALESCE((t.settings ->> 'attempts')::int, :attempts) AS attempts,
            r.policy ->> 'join_type' = 'hybridAzureADJoin' AS hybrid,
@@ -33,6 +45,7 @@ _ROWS = """
       FROM cloud_pcs c JOIN users u ON u.id = c.user_id JOIN service_plans p ON p.id = c.plan_id
       JOIN tenants t ON t.id = c.tenant_id
       LEFT JOIN queue q ON q.id = c.id LEFT JOIN sites site ON site.id = c.site_id
+      LEFT JOIN connections k ON k.id = c.connection_id
       LEFT JOIN LATERAL (SELECT * FROM runs WHERE cloud_pc_id = c.id AND kind <> 'rename' ORDER BY number DESC LIMIT 1
       ) r ON true
       LEFT JOIN LATERAL (
@@ -115,9 +128,10 @@ def cloud_pcs(
     Two queries, however many there are. `etaSeconds` and all times are in the tenant's time.
     """
     values: dict[str, Any] = {"tenant": tenant.id, "attempts": TenantSettings.model_validate({}).attempts}
-    query = _ROWS + (" AND c.id = ANY(:ids)" if ids is not None else " AND c.status <> 'gone'")
     if ids is not None:
-        values["ids"] = list(ids)
+        query, values["ids"] = _QUEUE.format(asked=_ASKED) + _ROWS + " AND c.id = ANY(:ids)", list(ids)
+    else:
+        query = _QUEUE.format(asked="") + _ROWS + " AND c.status <> 'gone'"
     if statuses is not None:
         query, values["statuses"] = query + " AND c.status = ANY(:statuses)", list(statuses)
     if user is not None:
@@ -188,11 +202,19 @@ def ledger(
 
 def waiting_text(row: Mapping[str, Any]) -> str:
     """Why a row of `cloud_pcs` waits, in a few words; empty where it does not."""
-    if row["status"] not in (Status.NOT_PROVISIONED, Status.PENDING):
+    return _waiting_text(row["status"], row["waitingFor"], row["queuePosition"])
+
+
+def _waiting_text(status: str, waiting_for: str | None, position: int | None) -> str:
+    if status not in (Status.NOT_PROVISIONED, Status.PENDING):
         return ""
-    if row["queuePosition"]:
-        return f"waits for a seat, place {row['queuePosition']}"
-    return WAITING_TEXTS.get(row["waitingFor"] or "", "")
+    return f"waits for a seat, place {position}" if position else WAITING_TEXTS.get(waiting_for or "", "")
+
+
+def image_title(image: str | None) -> str | None:
+    """The display name of the gallery image with that id; that of a device image is kept as it is."""
+    known = GALLERY.get(image) if image else None
+    return known.display_name if known else image
 
 
 def _cloud_pc(row: Row[Any], usual: Pace) -> dict[str, Any]:
@@ -215,10 +237,17 @@ def _cloud_pc(row: Row[Any], usual: Pace) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "userPrincipalName": row.user_principal_name,
+        "userId": str(row.user_id),
+        "userDisplayName": row.user_name,
         "displayName": row.display_name,
         "managedDeviceName": row.device,
+        "servicePlanId": str(row.plan_id),
         "servicePlanName": row.plan,
+        "provisioningPolicyId": str(row.policy_id) if row.policy_id else None,
         "provisioningPolicyName": row.policy_name,
+        "onPremisesConnectionId": str(row.connection_id) if row.connection_id else None,
+        "onPremisesConnectionName": row.network,
+        "imageDisplayName": image_title(row.image_name),
         "siteName": row.site or row.site_name,
         "status": row.status,
         "statusDetail": _status_detail(row.status_detail),
@@ -234,6 +263,7 @@ def _cloud_pc(row: Row[Any], usual: Pace) -> dict[str, Any]:
         "powerState": row.power_state,
         "since": row.status_since,
         "waitingFor": row.waiting_for,
+        "waitingText": _waiting_text(row.status, row.waiting_for, row.position),
         "waitingReason": row.wake_reason if active and row.wake_at else None,
         "wakeDateTime": row.wake_at if active else None,
         "queuePosition": row.position,

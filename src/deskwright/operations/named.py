@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     true,
     tuple_,
@@ -149,6 +150,15 @@ def check_name(field: str, value: str, *, longest: int = 256) -> str:
 def cursor(noun: Noun, item: Item) -> str:
     """Where a page ended: what `after` of the next one wants. It holds even if the object is gone by then."""
     return f"{item['id']}:{item[noun.field]}"
+
+
+def matching(noun: Noun, wanted: str) -> "list[ColumnElement[bool]]":
+    """Conditions for `page`: names, and display names, that contain `wanted`; none where it is empty."""
+    if not wanted.strip():
+        return []
+    columns = {noun.column, "display_name"} & set(noun.table.c.keys())
+    like = [func.lower(noun.table.c[c]).contains(wanted.strip().lower(), autoescape=True) for c in sorted(columns)]
+    return [or_(*like)]
 
 
 def page(

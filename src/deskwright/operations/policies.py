@@ -1,13 +1,14 @@
 """Provisioning policies: where, what and how, once, for everyone in the groups they are assigned to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy import delete as delete_from
 
-from deskwright.domain.naming import DEFAULT_TEMPLATE, check_policy_name, check_template
+from deskwright.domain.naming import DEFAULT_TEMPLATE, check_policy_name, check_template, device_name
 from deskwright.domain.rules import Refused
 from deskwright.operations import assignments, named, organization, policy_ground
 from deskwright.operations.change import Change, TenantRef, change
@@ -16,7 +17,10 @@ from deskwright.operations.policy_ground import Ground
 from deskwright.operations.policy_view import POLICY, present
 from deskwright.store.audit import event
 from deskwright.store.database import Database
-from deskwright.store.tables import policies, policy_connections
+from deskwright.store.tables import policies, policy_connections, users
+
+Look = Callable[[Change, UUID], None]
+"""Is shown a change of the policy with that id before it is taken back: with one, nothing is made."""
 
 # E7: everyone else's Cloud PC was made, or is being made, by the policy as it was.
 _PENDING = (
@@ -45,10 +49,12 @@ def create(
     kept: Mapping[str, Any] | None = None,
     groups: Sequence[str] = (),
     confirmed: bool = False,
+    look: Look | None = None,
 ) -> Item:
     """Add a policy, and assign it to `groups` in that order.
 
-    Without a locale it is the organization's language. `kept` properties are told again, and mean nothing.
+    Without a locale it is the organization's language. `kept` properties are told again, and mean nothing. With `look`
+    nothing is made.
     """
     name = check_policy_name(display_name)
     values = {
@@ -62,8 +68,8 @@ def create(
         "created_by": actor,
         "modified_by": actor,
     }
-    with change(database, tenant, actor, confirmed=confirmed) as opened:
-        named.refuse_taken(opened.connection, tenant, POLICY, name)
+    with change(database, tenant, actor, confirmed=confirmed, dry_run=look is not None) as opened:
+        check_name(opened.connection, tenant, name)
         values["locale"] = policy_ground.check_locale(locale or organization.language(opened.connection, tenant))
         place = policy_ground.ground(
             opened.connection,
@@ -84,6 +90,8 @@ def create(
         opened.audit("Create provisioning policy", POLICY.kind, [event(row.id, row.display_name, None, item)])
         if groups:
             assignments.replace(opened, row, groups)
+        if look:
+            look(opened, row.id)
         return present(opened.connection, tenant, [row])[0]
 
 
@@ -108,10 +116,12 @@ def set_(
     local_admin_enabled: bool | None = None,
     kept: Mapping[str, Any] | None = None,
     confirmed: bool = False,
+    look: Look | None = None,
 ) -> Item:
     """Change what is given, for Cloud PCs provisioned or reprovisioned from now on (E7).
 
-    Giving connections leaves the Microsoft-hosted kind of network, giving a region leaves the connections.
+    Giving connections leaves the Microsoft-hosted kind of network, giving a region leaves the connections. With `look`
+    nothing is changed.
     """
     values: dict[str, Any] = {
         "display_name": None if display_name is None else check_policy_name(display_name),
@@ -123,11 +133,11 @@ def set_(
     }
     if provisioning_type is not None:
         policy_ground.check_provisioning_type(provisioning_type)
-    with change(database, tenant, actor, confirmed=confirmed) as opened:
+    with change(database, tenant, actor, confirmed=confirmed, dry_run=look is not None) as opened:
         row = named.one(opened.connection, tenant, POLICY, policy)
         before = present(opened.connection, tenant, [row])[0]
         if values["display_name"] is not None:
-            named.refuse_taken(opened.connection, tenant, POLICY, values["display_name"], besides=row.id)
+            check_name(opened.connection, tenant, values["display_name"], besides=row.id)
         columns = {k: v for k, v in values.items() if v is not None}
         if kept is not None:
             columns["kept_properties"] = _kept(row.kept_properties, kept)
@@ -138,7 +148,10 @@ def set_(
             had = (None, None) if gallery_image or device_image else (row.gallery_image, row.device_image)
             wanted = {"gallery": gallery_image or had[0], "device": device_image or had[1]}
             columns |= policy_ground.image(opened.connection, tenant, place, **wanted)
-        return _save(opened, row, before, columns, place)
+        item = _save(opened, row, before, columns, place)
+        if look:
+            look(opened, row.id)
+        return item
 
 
 def delete(database: Database, tenant: TenantRef, actor: str, policy: str, *, confirmed: bool = False) -> Item:
@@ -162,9 +175,32 @@ def delete(database: Database, tenant: TenantRef, actor: str, policy: str, *, co
         return item
 
 
-def list_(database: Database, tenant: TenantRef, after: str | None = None, limit: int = 100) -> list[Item]:
+def list_(
+    database: Database, tenant: TenantRef, after: str | None = None, limit: int = 100, wanted: str = ""
+) -> list[Item]:
+    """Policies in the order of their names; only those whose name contains `wanted`."""
     with database.single.connect() as connection:
-        return present(connection, tenant, named.page(connection, tenant, POLICY, after, limit))
+        rows = named.page(connection, tenant, POLICY, after, limit, *named.matching(POLICY, wanted))
+        return present(connection, tenant, rows)
+
+
+def check_name(connection: Connection, tenant: TenantRef, name: str, besides: UUID | None = None) -> str:
+    """The name as it is kept, or Refused: characters that no policy's name has, or another policy's name."""
+    name = check_policy_name(name)
+    named.refuse_taken(connection, tenant, POLICY, name, besides=besides)
+    return name
+
+
+def example_names(connection: Connection, tenant: TenantRef, template: str) -> list[tuple[str, str]]:
+    """Three people of the tenant (or made-up ones) and what their Cloud PCs may be called. Raises Refused."""
+    check_template(template)
+    u = users.c
+    some = select(u.user_principal_name).where(u.tenant_id == tenant.id, u.deleted_at.is_(None))
+    people = list(connection.execute(some.order_by(func.lower(u.user_principal_name)).limit(3)).scalars())
+    people += [f"{name}@{tenant.name}" for name in ("adele", "alex", "zoe")][len(people) :]
+    # Always the same letters, so that only what one types changes.
+    number = count(3, 7)
+    return [(p, device_name(template, p, lambda letters: letters[next(number) % len(letters)])) for p in people]
 
 
 def show(database: Database, tenant: TenantRef, policy: str) -> Item:

@@ -6,12 +6,13 @@ A policy that could never provision is refused when it is saved, not found out b
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, or_, select
 
-from deskwright.domain.images import gallery_image
+from deskwright.domain.images import GalleryImage, gallery_image
 from deskwright.domain.regions import check_region_group
 from deskwright.domain.rules import Refused
 from deskwright.operations import named, sites
@@ -123,9 +124,7 @@ def image(
         raise Refused("image", None, "a policy needs one image, from the gallery or of the tenant's own")
     if gallery:
         found = gallery_image(gallery)
-        today = connection.execute(select(func.tenant_now(tenant.id))).scalar_one().date()
-        if found.status_on(today) == "notSupported":
-            rule = f"is no longer supported: it expired on {found.expiration_date}"
+        if rule := expired(found, today(connection, tenant)):
             raise Refused("image", found.id, rule, remedy="deskwright image list shows those that are")
         return {"image_type": "gallery", "gallery_image": found.id, "device_image": None}
     row = named.one(connection, tenant, IMAGE, device or "")
@@ -136,9 +135,26 @@ def image(
     there = set(connection.execute(present).scalars())
     missing = [name for site, name in sites_of(connection, tenant, place).items() if site not in there]
     if missing:
-        rule = f"must be present at every site the policy can land on; it is missing at {', '.join(missing)}"
-        raise Refused("image", row.display_name, rule, remedy="Make it there, or narrow the policy's region")
+        raise Refused("image", row.display_name, absent(missing), remedy="Make it there, or narrow the policy's region")
     return {"image_type": "custom", "gallery_image": None, "device_image": row.display_name}
+
+
+def today(connection: Connection, tenant: TenantRef) -> date:
+    """The tenant's present day."""
+    now: datetime = connection.execute(select(func.tenant_now(tenant.id))).scalar_one()
+    return now.date()
+
+
+def expired(image: GalleryImage, day: date) -> str:
+    """The rule it breaks on that day, "" where it breaks none."""
+    if image.status_on(day) != "notSupported":
+        return ""
+    return f"is no longer supported: it expired on {image.expiration_date}"
+
+
+def absent(missing: Sequence[str]) -> str:
+    """The rule an image of the tenant's own breaks that is not at these sites."""
+    return f"must be present at every site the policy can land on; it is missing at {', '.join(missing)}"
 
 
 def check_locale(locale: str) -> str:

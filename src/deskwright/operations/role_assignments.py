@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, Row, text
 
 from deskwright.domain.rules import NotFound, Refused
-from deskwright.operations import named
+from deskwright.identity.permissions import ADMINISTRATOR
+from deskwright.operations import last_administrator, named
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item
 from deskwright.operations.roles import check_role
@@ -85,6 +86,8 @@ def set_(
         people = before if users is None else _people(opened.connection, tenant, users)
         kept = {p.id for p in people}
         gone = [u for u in row.users if u not in kept]
+        if row.role == ADMINISTRATOR:
+            last_administrator.refuse_own(opened.connection, tenant, actor, gone, field="principalIds")
         if gone:
             opened.connection.execute(_TAKE, {**of, "users": gone})
         _give(opened, assignment, row.role, [p for p in people if p.id not in row.users], name, said)
@@ -99,6 +102,8 @@ def delete(database: Database, tenant: TenantRef, actor: str, assignment: UUID) 
     """Take the role from everyone who has it by this assignment; it counts no more within a minute."""
     with change(database, tenant, actor) as opened:
         row = _one(opened.connection, tenant, assignment)
+        if row.role == ADMINISTRATOR:
+            last_administrator.refuse_own(opened.connection, tenant, actor, row.users, field="principalIds")
         people = list(opened.connection.execute(_NAMES, {"users": row.users}))
         opened.connection.execute(_TAKE, {"tenant": tenant.id, "id": assignment, "users": None})
         old = _shown(row.role, [p.user_principal_name for p in people], row.display_name, row.description)

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from deskwright.domain.rules import Refused
 from deskwright.identity.permissions import ADMINISTRATOR, READER, ROLES
-from deskwright.operations import named
+from deskwright.operations import last_administrator, named
 from deskwright.operations.change import TenantRef, change
 from deskwright.operations.named import Item
 from deskwright.operations.users import USER
@@ -34,10 +34,15 @@ def assign(database: Database, tenant: TenantRef, actor: str, role: str, user: s
 
 
 def unassign(database: Database, tenant: TenantRef, actor: str, role: str, user: str) -> Item:
-    """Take a role from a person; it counts no more within a minute. Raises Refused where they do not hold it."""
+    """Take a role from a person; it counts no more within a minute.
+
+    Raises Refused where they do not hold it, or the last administrator would take their own.
+    """
     name = check_role(role)
     with change(database, tenant, actor) as opened:
         row = named.one(opened.connection, tenant, USER, user)
+        if name == ADMINISTRATOR:
+            last_administrator.refuse_own(opened.connection, tenant, actor, [row.id])
         gone = delete(role_assignments).where(*_of(tenant, name, row)).returning(*role_assignments.c)
         found = opened.connection.execute(gone).one_or_none()
         if found is None:

@@ -188,5 +188,5 @@ def _check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     except ValidationError as invalid:
         first = invalid.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise Refused(f"settings.{field}", first["input"], first["msg"]) from invalid
+        raise Refused(f"settings.{field}", first["input"], first["msg"].removeprefix("Value error, ")) from invalid
     return {key: value for key, value in checked.model_dump().items() if key in given}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, select, text
 
 from deskwright.domain.rules import Refused
 from deskwright.operations import named
@@ -60,6 +60,18 @@ _REMOVE = text(
     """
     DELETE FROM user_setting_assignments
      WHERE tenant_id = :tenant AND setting_id = :setting AND group_id = ANY(:groups)
+    """
+)
+_CONFLICTS = text(
+    """
+    SELECT s.id, s.display_name, s.number > :number AS wins, count(*) AS people FROM (
+      SELECT DISTINCT other.setting_id, mine.user_id FROM user_setting_assignments own
+        JOIN memberships mine ON mine.group_id = own.group_id
+        JOIN memberships theirs ON theirs.user_id = mine.user_id
+        JOIN user_setting_assignments other ON other.group_id = theirs.group_id AND other.setting_id <> own.setting_id
+       WHERE own.setting_id = :setting AND own.tenant_id = :tenant) pairs
+      JOIN user_settings s ON s.id = pairs.setting_id JOIN users u ON u.id = pairs.user_id AND u.deleted_at IS NULL
+     GROUP BY s.id, s.display_name, s.number ORDER BY s.number DESC
     """
 )
 
@@ -178,6 +190,21 @@ def delete(database: Database, tenant: TenantRef, actor: str, setting: str, *, c
 def list_(database: Database, tenant: TenantRef, after: str | None = None, limit: int = 100) -> list[Item]:
     with database.single.connect() as connection:
         return _with_groups(connection, tenant, named.page(connection, tenant, USER_SETTING, after, limit))
+
+
+def in_order(connection: Connection, tenant: TenantRef) -> list[Item]:
+    """The user settings in the order in which they win: the most recently created first. At most LARGEST_PAGE."""
+    t = user_settings
+    query = select(t).where(USER_SETTING.of(tenant)).order_by(t.c.number.desc()).limit(named.LARGEST_PAGE)
+    return _with_groups(connection, tenant, list(connection.execute(query)))
+
+
+def conflicts(connection: Connection, tenant: TenantRef, setting: str) -> list[Item]:
+    """Other user settings that reach some of the same people: `people` (their number), and whether it `wins` there;
+    those that win first."""
+    row = named.one(connection, tenant, USER_SETTING, setting)
+    found = connection.execute(_CONFLICTS, {"tenant": tenant.id, "setting": row.id, "number": row.number})
+    return [{"id": str(o.id), "displayName": o.display_name, "people": o.people, "wins": o.wins} for o in found]
 
 
 def show(database: Database, tenant: TenantRef, setting: str) -> Item:

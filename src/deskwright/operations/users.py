@@ -9,7 +9,7 @@ from sqlalchemy import Row, func, select, text
 from deskwright.domain.rules import Refused
 from deskwright.identity import sign_in
 from deskwright.identity.passwords import check_password
-from deskwright.operations import named
+from deskwright.operations import last_administrator, named
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item, Noun
 from deskwright.store.audit import event
@@ -36,7 +36,7 @@ def _present(row: "Row[Any]") -> Item:
 USER = Noun(
     "user", "user", users, "userPrincipalName", "user_principal_name", _present, "user", users.c.deleted_at.is_(None)
 )
-_DELETED = Noun(
+DELETED = Noun(
     "user",
     "deleted user",
     users,
@@ -145,6 +145,8 @@ def set_(
         row = named.one(opened.connection, tenant, USER, user)
         if user_principal_name is not None:
             named.refuse_taken(opened.connection, tenant, USER, user_principal_name, besides=row.id)
+        if account_enabled is False:
+            last_administrator.refuse_own(opened.connection, tenant, actor, [row.id], field="accountEnabled")
         after = named.modify(
             opened,
             USER,
@@ -167,6 +169,7 @@ def delete(database: Database, tenant: TenantRef, actor: str, user: str, *, conf
     """Delete a person softly: memberships and licences stay, so that `restore` brings everything back."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, USER, user)
+        last_administrator.refuse_own(opened.connection, tenant, actor, [row.id], field="user")
         return _mark(opened, row, "tenant_now(:tenant)", "Delete user", "User deleted")
 
 
@@ -175,10 +178,10 @@ def restore(database: Database, tenant: TenantRef, actor: str, user: str, *, con
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         c, wanted = users.c, named.as_id(user)
         same = func.lower(c.user_principal_name) == func.lower(user.strip()) if wanted is None else c.id == wanted
-        query = select(users).where(_DELETED.of(tenant), same).order_by(c.deleted_at.desc(), c.id).limit(1)
+        query = select(users).where(DELETED.of(tenant), same).order_by(c.deleted_at.desc(), c.id).limit(1)
         row = opened.connection.execute(query).one_or_none()
         if row is None:
-            raise _DELETED.missing(user)
+            raise DELETED.missing(user)
         named.refuse_taken(opened.connection, tenant, USER, row.user_principal_name)
         return _mark(opened, row, "NULL", "Restore user", "User restored")
 
@@ -187,13 +190,16 @@ def list_(
     database: Database, tenant: TenantRef, after: str | None = None, limit: int = 100, *, deleted: bool = False
 ) -> list[Item]:
     with database.single.connect() as connection:
-        return [_present(row) for row in named.page(connection, tenant, _DELETED if deleted else USER, after, limit)]
+        return [_present(row) for row in named.page(connection, tenant, DELETED if deleted else USER, after, limit)]
 
 
-def show(database: Database, tenant: TenantRef, user: str) -> Item:
-    """A person with groups, licences (and where they come from) and Cloud PCs."""
+def show(database: Database, tenant: TenantRef, user: str, *, deleted: bool = False) -> Item:
+    """A person with groups, licences (and where they come from) and Cloud PCs; with `deleted` also one that was."""
     with database.single.connect() as connection:
-        row = named.one(connection, tenant, USER, user)
+        gone = named.find(connection, tenant, DELETED, user) if deleted else None
+        row = named.find(connection, tenant, USER, user) or gone
+        if row is None:
+            raise USER.missing(user)
         of = {"tenant": tenant.id, "user": row.id}
         return {
             **_present(row),

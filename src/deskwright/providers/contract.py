@@ -9,6 +9,7 @@
 | What changes a machine (power, restart, resize, restore) happens once per call's run, attempt and step | yes |
 | What fails raises `ProviderError` with a code of the error catalogue and the values its message needs | yes |
 | A call returns within seconds; nothing waits inside a provider | yes |
+| `screen` gives a fresh password per call that opens that one machine's screen, where the engine can | no |
 | Objects carry a person's name or a device name for humans to read; nothing is decided by it | no |
 
 Callers rely on nothing that is not written here. `tests/providers/conformance.py` holds the same rules as tests,
@@ -107,6 +108,17 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Screen:
+    """Where a machine's screen can be seen and its keyboard used: an RFB (VNC) server, RFC 6143."""
+
+    host: str
+    """As the process that asked reaches it; people never do."""
+    port: int
+    password: str = field(default="", repr=False)
+    """For VNC authentication, at most 8 characters; empty where the server asks for none."""
+
+
+@dataclass(frozen=True)
 class DomainJoin:
     domain: str
     organizational_unit: str
@@ -165,6 +177,14 @@ class Compute(Protocol):
 
     def restore(self, call: Call, vm_id: str, snapshot_id: str) -> None:
         """Make the disk what it was when that snapshot was taken; then the machine runs. Raises NotYet."""
+        ...
+
+    def screen(self, call: Call, vm_id: str) -> Screen:
+        """Where the machine's screen answers now. Raises endpointCheckFailed where the machine is off or gone."""
+        ...
+
+    def screenshot(self, call: Call, vm_id: str) -> bytes:
+        """What the machine shows now, as PNG. Raises endpointCheckFailed where the machine is off or gone."""
         ...
 
     def release(self, kind: Kind, key: str) -> None:

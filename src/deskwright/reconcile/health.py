@@ -32,13 +32,31 @@ _RESULT = text(
     VALUES (:connection, :check, :tenant, CAST(:status AS text), :code, :detail, :started,
             CASE WHEN CAST(:status AS text) = 'running' THEN NULL ELSE tenant_now(:tenant) END)
     ON CONFLICT (connection_id, check_id) DO UPDATE SET status = excluded.status, error_code = excluded.error_code,
-           detail = excluded.detail, started_at = excluded.started_at, ended_at = excluded.ended_at
+           detail = excluded.detail, ended_at = excluded.ended_at,
+           started_at = CASE WHEN connection_checks.status = 'running' THEN connection_checks.started_at
+                             ELSE excluded.started_at END
     """
 )
 _NEXT = text(
     "UPDATE connections SET checking = :checking, next_check_at = :at WHERE id = :id AND next_check_at = :loaded"
 )
 _SETTLE = text("UPDATE connections SET health_status = :status, checked_at = tenant_now(tenant_id) WHERE id = :id")
+_KEPT = 20
+"""Results of a connection that are remembered."""
+_REMEMBER = text(
+    """
+    WITH old AS (
+      DELETE FROM connection_results WHERE connection_id = :id AND at < (
+        SELECT min(at) FROM (SELECT at FROM connection_results WHERE connection_id = :id ORDER BY at DESC LIMIT :most)
+               newest))
+    INSERT INTO connection_results (connection_id, at, tenant_id, status, findings)
+    SELECT :id, tenant_now(:tenant), :tenant, :status, COALESCE(
+             jsonb_agg(jsonb_build_object('check', check_id, 'status', status, 'code', error_code) ORDER BY check_id)
+               FILTER (WHERE status IN ('warning', 'failed')), '[]')
+      FROM connection_checks WHERE connection_id = :id
+    ON CONFLICT DO NOTHING
+    """
+)
 
 
 def check_connection(world: World, connection_id: UUID) -> None:
@@ -104,6 +122,8 @@ def _record(world: World, row: Any, check: HealthCheck, status: str, code: str |
 
 def _settle(connection: Connection, row: Any, status: str) -> None:
     connection.execute(_SETTLE, {"id": row.id, "status": status})
+    kept = {"id": row.id, "tenant": row.tenant_id, "status": status, "most": _KEPT - 1}
+    connection.execute(_REMEMBER, kept)
     if status != row.health_status:
         change = audit.event(
             row.id, row.display_name, {"healthCheckStatus": row.health_status}, {"healthCheckStatus": status}

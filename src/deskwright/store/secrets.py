@@ -1,5 +1,7 @@
 """Secrets at rest: encrypted with a key that never enters the database."""
 
+import base64
+import hmac
 import os
 import secrets as random
 from pathlib import Path
@@ -14,12 +16,17 @@ class Secrets:
 
     def __init__(self, keys: list[bytes]) -> None:
         self._fernet = MultiFernet([Fernet(k) for k in keys])
+        self._keys = [base64.urlsafe_b64decode(k) for k in keys]
 
     def encrypt(self, plain: str) -> bytes:
         return self._fernet.encrypt(plain.encode())
 
     def decrypt(self, token: bytes) -> str:
         return self._fernet.decrypt(token).decode()
+
+    def derive(self, purpose: str) -> list[bytes]:
+        """32 bytes that only this installation knows, for one purpose: of each key, newest first. Kept nowhere."""
+        return [hmac.digest(key, purpose.encode(), "sha256") for key in self._keys]
 
 
 def key_file(settings: Settings) -> Path:

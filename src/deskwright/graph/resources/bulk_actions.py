@@ -48,7 +48,7 @@ _NOT_HERE = {
 
 
 def _rows(call: Call) -> "Select[Any]":
-    return select(bulk_actions).where(_b.tenant_id == call.tenant.id)
+    return select(bulk_actions).where(_b.tenant_id == call.tenant.id, _b.kind.in_(operations.KINDS))
 
 
 def _present(call: Call, connection: Connection, rows: "Sequence[Row[Any]]") -> list[Known]:

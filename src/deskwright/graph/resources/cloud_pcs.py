@@ -12,7 +12,6 @@ from deskwright.graph.cloud_pc import (
     CLOUD_PCS,
     WITH_MACHINE,
     action_result,
-    image_title,
     of_user,
     source_where,
 )
@@ -21,6 +20,7 @@ from deskwright.graph.listing import Source, collection, count, list_of, one
 from deskwright.graph.render import complex_value
 from deskwright.graph.whose import Reach, one_of, serves_cloud_pcs
 from deskwright.operations import remote_actions
+from deskwright.operations.listing import image_title
 from deskwright.operations.named import as_id
 from deskwright.store.tables import cloud_pcs, memberships
 

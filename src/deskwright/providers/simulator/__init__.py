@@ -10,5 +10,6 @@ making.py    the one statement by which objects come into being, and the one by 
 faults.py    what an administrator asked to go wrong
 durations.py how long things take
 guest.py     the inside of a machine
+screen.py    its screen, an RFB server; pixels.py as the viewer wants them; desktop.py what is drawn
 compute.py, directory.py, management.py, health.py: the contracts of `providers.contract`
 """

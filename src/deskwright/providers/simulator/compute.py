@@ -11,7 +11,7 @@ from deskwright.domain.plans import Size
 from deskwright.domain.resources import Kind
 from deskwright.domain.rules import Refused
 from deskwright.guest.actions import Action
-from deskwright.providers.contract import Call, Found, MachineSpec, Made, Network, NotYet, ProviderError
+from deskwright.providers.contract import Call, Found, MachineSpec, Made, Network, NotYet, ProviderError, Screen
 from deskwright.providers.simulator import durations, faults, guest, machine, making, world
 from deskwright.providers.simulator.durations import Duration
 from deskwright.providers.simulator.making import Full, Wanted
@@ -285,6 +285,24 @@ class SimulatedCompute:
         restored = [{"do": "Restore", "snapshot": snapshot_id}]
         data = {"powerState": "running"}
         machine.operate(self._database, call, vm_id, restored, durations.RESTORE, data=data, snapshot=snapshot_id)
+
+    def screen(self, call: Call, vm_id: str) -> Screen:
+        # What draws is loaded only where somebody looks: no worker needs it.
+        from deskwright.providers.simulator import screen
+
+        def look() -> machine.Facts | None:
+            try:
+                return machine.face(self._database, call, vm_id)
+            except ProviderError:
+                return None
+
+        machine.face(self._database, call, vm_id)
+        return screen.opened(vm_id, look)
+
+    def screenshot(self, call: Call, vm_id: str) -> bytes:
+        from deskwright.providers.simulator import screen
+
+        return screen.picture(vm_id, machine.face(self._database, call, vm_id))
 
     def release(self, kind: Kind, key: str) -> None:
         making.release(self._database, self._site.tenant_id, kind, key)

@@ -1,4 +1,4 @@
-"""What is done to a whole simulated machine: power, restart, size, and going back to a snapshot.
+"""What is done to a whole simulated machine: power, restart, size, and going back to a snapshot; and its face.
 
 Each is an operation of the machine, begun once and counting from when it is finished: then it is written among what
 was done inside (see `guest.state`), and the machine's own data change. A resize takes, or gives back, the difference
@@ -7,6 +7,8 @@ in capacity when it begins.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from deskwright.domain.plans import Size
@@ -14,7 +16,7 @@ from deskwright.providers.contract import Call, NotYet, ProviderError
 from deskwright.providers.simulator import faults, making
 from deskwright.providers.simulator.durations import Duration
 from deskwright.store.database import Database
-from deskwright.store.statements import statement
+from deskwright.store.statements import ask_one, statement
 
 POWERED_OFF = "poweredOff"
 
@@ -39,9 +41,30 @@ _RESIZING = """,
     )"""
 
 
+_FACE = statement(
+    f"""
+    SELECT o.data, make_interval(secs => t.clock_offset) AS ahead,
+           (SELECT n.data->>'ipAddress' FROM simulator.objects n
+             WHERE n.attached_to = :vm AND n.kind = 'nic' LIMIT 1) AS address
+      FROM tenants t JOIN simulator.objects o ON o.external_id = :vm AND {faults.OURS} AND o.kind = 'vm'
+     WHERE t.id = :tenant
+    """
+)
 _SNAPSHOT_IS_THERE = """
     (:snapshot = '' OR EXISTS (SELECT FROM simulator.objects s
       WHERE s.external_id = :snapshot AND s.tenant_id = o.tenant_id AND s.data->>'machine' = :vm))"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a machine's screen says of it."""
+
+    device: str
+    user: str
+    plan: str
+    address: str
+    ahead: timedelta
+    """The tenant's clock minus the real one."""
 
 
 def _operating(*, needs: str = "true", also: str = "") -> str:
@@ -161,3 +184,14 @@ def resize(
     data = {**named, "model": model, "powerState": "running"}
     resized = [{"do": "Resize", **named}]
     operate(database, call, vm_id, resized, duration, data=data, known=known, using=_RESIZE, more=more)
+
+
+def face(database: Database, call: Call, vm_id: str) -> Facts:
+    """What the machine's screen tells of it. Raises endpointCheckFailed where the machine is off or gone."""
+    row = ask_one(database.world, _FACE, {"tenant": call.tenant_id, "vm": vm_id})
+    if row is None:
+        raise ProviderError("endpointCheckFailed", step=call.step, reason=f"there is no machine {vm_id}")
+    device = str(row.data.get("computerName", ""))
+    if row.data.get("powerState") == POWERED_OFF:
+        raise ProviderError("endpointCheckFailed", device=device, step=call.step, reason="the machine is powered off")
+    return Facts(device, call.user, str(row.data.get("model", "")), row.address or "", row.ahead)

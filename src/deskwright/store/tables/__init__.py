@@ -20,6 +20,7 @@ from deskwright.store.tables.columns import metadata
 from deskwright.store.tables.directory import groups, memberships, users
 from deskwright.store.tables.ground import (
     connection_checks,
+    connection_results,
     connections,
     device_images,
     user_setting_assignments,
@@ -53,6 +54,7 @@ __all__ = [
     "bulk_actions",
     "cloud_pcs",
     "connection_checks",
+    "connection_results",
     "connections",
     "device_codes",
     "device_images",

@@ -39,5 +39,5 @@ def json(name: str, default: str | None = "{}") -> "Column[Any]":
     return Column(name, JSONB(none_as_null=True), nullable=default is None, server_default=given)
 
 
-def time(name: str, *, nullable: bool = True, now: bool = False) -> "Column[Any]":
-    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=func.now() if now else None)
+def time(name: str, *, nullable: bool = True, now: bool = False, **kw: Any) -> "Column[Any]":
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=func.now() if now else None, **kw)

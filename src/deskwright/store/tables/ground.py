@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from deskwright.store.tables.columns import id_, json, metadata, of, tenant, time
+from deskwright.store.tables.columns import id_, json, metadata, of, same_tenant, tenant, time
 
 connections = Table(
     "connections",
@@ -62,6 +62,17 @@ connection_checks = Table(
     Column("detail", Text, nullable=False, server_default=""),
     time("started_at"),
     time("ended_at"),
+)
+
+# What all checks together have come to, the last times they ended; `reconcile.health` keeps a number of them.
+connection_results = Table(
+    "connection_results",
+    metadata,
+    of("connection_id", "connections", primary_key=True, cascade=True),
+    time("at", nullable=False, primary_key=True),
+    same_tenant(),
+    Column("status", String(16), nullable=False),
+    json("findings", "[]"),  # [{"check", "status", "code"}] of those that did not pass
 )
 
 device_images = Table(

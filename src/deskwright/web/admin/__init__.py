@@ -1,0 +1,1 @@
+"""Pages of the admin center, one module for each kind of object."""

@@ -1,0 +1,30 @@
+"""A form that was sent after the session had ended is not lost: it waits, sealed, for the same person's sign-in."""
+
+import json
+import time
+
+from cryptography.fernet import InvalidToken
+
+from deskwright.store.secrets import Secrets
+from deskwright.web.view import Form
+
+_SECONDS = 1800
+_LARGEST = 200_000
+
+
+def resumable(secrets: Secrets, path: str, form: Form) -> str:
+    """The form as a text that only we can read; empty where it has files or is too large."""
+    fields = [(n, v) for n, v in form.fields if n != "csrf"]
+    held = json.dumps({"for": "resume", "until": time.time() + _SECONDS, "path": path, "fields": fields})
+    return "" if form.files or len(held) > _LARGEST else secrets.encrypt(held).decode()
+
+
+def resumed(secrets: Secrets, sealed: str) -> tuple[str, list[tuple[str, str]]] | None:
+    """(path, fields) of a form that was sealed within the last half hour."""
+    try:
+        held = json.loads(secrets.decrypt(sealed.encode()))
+    except (InvalidToken, ValueError):
+        return None
+    if held.get("for") != "resume" or held["until"] < time.time():
+        return None
+    return held["path"], [(n, v) for n, v in held["fields"]]

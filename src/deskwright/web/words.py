@@ -1,0 +1,134 @@
+"""How states are told: in which word, which tone and which sign. Never by colour alone."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from deskwright.domain.resources import Kind
+from deskwright.domain.status import Status
+
+
+@dataclass(frozen=True)
+class Word:
+    text: str
+    tone: str
+    """good | warn | bad | busy | wait | off: colour and sign together."""
+
+
+STATUSES: Mapping[str, Word] = {
+    Status.NOT_PROVISIONED: Word("Not provisioned", "off"),
+    Status.PENDING: Word("Pending", "wait"),
+    Status.PROVISIONING: Word("Provisioning", "busy"),
+    Status.PROVISIONED: Word("Provisioned", "good"),
+    Status.WARNINGS: Word("Provisioned with warnings", "warn"),
+    Status.FAILED: Word("Failed", "bad"),
+    Status.RESIZING: Word("Resizing", "busy"),
+    Status.RESTORING: Word("Restoring", "busy"),
+    Status.IN_GRACE: Word("In grace period", "wait"),
+    Status.DEPROVISIONING: Word("Deprovisioning", "busy"),
+    Status.GONE: Word("Gone", "off"),
+}
+HEALTH: Mapping[str, Word] = {
+    "passed": Word("Healthy", "good"),
+    "warning": Word("Healthy with warnings", "warn"),
+    "failed": Word("Unhealthy", "bad"),
+    "running": Word("Checking", "busy"),
+    "pending": Word("Not checked yet", "wait"),
+    "informational": Word("Information", "off"),
+}
+IMAGES: Mapping[str, Word] = {
+    "pending": Word("Being built", "busy"),
+    "ready": Word("Ready", "good"),
+    "failed": Word("Failed", "bad"),
+    "supported": Word("Supported", "good"),
+    "supportedWithWarning": Word("Support ended, still usable", "warn"),
+    "notSupported": Word("Not supported", "bad"),
+}
+OUTCOMES: Mapping[str, Word] = {
+    "running": Word("Running", "busy"),
+    "succeeded": Word("Succeeded", "good"),
+    "skipped": Word("Skipped", "off"),
+    "warning": Word("Warning", "warn"),
+    "failed": Word("Failed", "bad"),
+    "stopped": Word("Stopped", "off"),
+    "active": Word("Under way", "busy"),
+    "pending": Word("Pending", "wait"),
+}
+_ALL = (STATUSES, HEALTH, IMAGES, OUTCOMES)
+
+
+def word(value: str, kind: Mapping[str, Word] = STATUSES) -> Word:
+    """What is shown for a status; an unknown one as it is."""
+    return kind.get(value) or Word(value, "off")
+
+
+def duration(seconds: float | None) -> str:
+    """In at most two units: ``3 h 5 min``."""
+    if seconds is None:
+        return ""
+    left = max(round(seconds), 0)
+    if left < 1:
+        return "under 1 s"
+    parts = []
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, unit)
+        if count:
+            parts.append(f"{count} {name}")
+        elif parts:
+            break
+    return " ".join(parts[:2])
+
+
+def relative(then: datetime, now: datetime) -> str:
+    """``5 min ago``, ``in 2 d 3 h``, ``now``."""
+    away = then - now
+    if abs(away) < timedelta(seconds=5):
+        return "now"
+    said = duration(abs(away).total_seconds())
+    return f"in {said}" if away > timedelta() else f"{said} ago"
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """``1 group``, ``2 groups``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def title(name: str) -> str:
+    """A property's name for people: ``gracePeriodInHours`` is ``Grace period in hours``."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
+    return spaced[:1].upper() + spaced[1:]
+
+
+def without_rules(text: str) -> str:
+    """A description without the numbers of the specification's rules."""
+    return re.sub(r" \([A-Z]\d+(?:, [A-Z]\d+)*\)", "", text)
+
+
+KINDS: Mapping[str, tuple[str, str]] = {
+    Kind.CAPACITY: ("capacity reservation", "capacity reservations"),
+    Kind.VM: ("machine", "machines"),
+    Kind.DISK: ("disk", "disks"),
+    Kind.SNAPSHOT: ("snapshot", "snapshots"),
+    Kind.NIC: ("network interface", "network interfaces"),
+    Kind.NETWORK: ("network", "networks"),
+    Kind.SECURITY_GROUP: ("network security group", "network security groups"),
+    Kind.DEVICE: ("device object", "device objects"),
+    Kind.COMPUTER_ACCOUNT: ("computer account", "computer accounts"),
+    Kind.MANAGED_DEVICE: ("managed device", "managed devices"),
+}
+"""What the ledger's kinds are called, one and many."""
+
+
+def plain(value: Any) -> str:
+    """A value of an audit event or a policy, for people."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(plain(v) for v in value) or "—"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k}: {plain(v)}" for k, v in value.items()) or "—"
+    return str(value)
