@@ -9,10 +9,10 @@ PIN := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --n
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs picture bench lock clean
+.PHONY: help setup demo test check format docs screenshots bench lock clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1mmake %-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV_SETUP)  ## Make .venv with everything in it (the other targets do this when needed)
 
@@ -64,8 +64,10 @@ format: $(DEV_SETUP)  ## Format the code, mend what the linter can
 docs: $(DEV_SETUP)  ## Generate the reference pages from the code
 	@$(BIN)/python -m deskwright.reference docs/reference
 
-picture: $(DEV_SETUP)  ## The picture of the README, from a real demo run
+screenshots: $(DEV_SETUP)  ## The README's pictures, from real demo runs; and every page, in build/screenshots
 	@$(BIN)/python docs/pictures/make.py
+	@$(BIN)/python docs/pictures/screenshots.py
+	@DESKWRIGHT_SHOTS=build/screenshots $(BIN)/pytest -q -n $(JOBS) tests/web/test_every_page.py -k silent
 
 bench: $(DEV_SETUP)  ## Speed and memory, as ratios in one run
 	@$(BIN)/python -m bench

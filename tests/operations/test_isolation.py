@@ -18,18 +18,25 @@ from deskwright.domain.rules import NotFound, Refused
 from deskwright.operations import (
     applications,
     assignments,
+    attention,
     audit,
+    connection_view,
     connections,
     credentials,
     faults,
+    first_steps,
     groups,
+    image_view,
     images,
     invitations,
+    leftovers,
+    licence_import,
     licenses,
     organization,
     overview,
     policies,
     roles,
+    search,
     sites,
     tenants,
     user_settings,
@@ -42,10 +49,12 @@ from deskwright.store.secrets import Secrets
 from deskwright.store.tables import metadata
 from tests.operations.conftest import PLAN
 
-# Those of Cloud PCs themselves are proven beside their own tests; the last line's, over every route of the Graph API.
+# Those of Cloud PCs themselves are proven beside their own tests; the last lines', over every route of the Graph API
+# and every page.
 ELSEWHERE = {
     *("change", "cloud_pcs", "estimate", "explanation", "listing", "remote_action_results", "remote_actions"),
     *("timeline", "view"),
+    *("bulk_view", "cloud_pc_list", "forecast", "own_cloud_pcs"),
     *("alerts", "bulk_actions", "devices", "export_jobs", "guests", "resize_checks", "role_assignments"),
 }
 MODULES = [name for _, name, _ in pkgutil.iter_modules(operations.__path__) if name not in ELSEWHERE]
@@ -140,6 +149,8 @@ NAMING: dict[str, Call] = {
     "connections.show": lambda s: connections.show(*s.read, s["connection"]),
     "connections.free_addresses": lambda s: connections.free_addresses(*s.read, s["connection"]),
     "images.show": lambda s: images.show(*s.read, s["image"]),
+    "image_view.show": lambda s: image_view.show(*s.read, _image(s)),
+    "connection_view.results": lambda s: connection_view.results(*s.read, _connection(s)),
     "images.rename": lambda s: images.rename(*s.change, _image(s), "Finance"),
     "images.upload_again": lambda s: images.upload_again(*s.change, _failed_image(s)),
     "images.delete_everywhere": lambda s: _delete_and_make_again(s),
@@ -147,6 +158,7 @@ NAMING: dict[str, Call] = {
     "policies.show": lambda s: policies.show(*s.read, s["policy"]),
     "assignments.unassign": lambda s: assignments.unassign(*s.change, s["policy"], [s["group"]]),
     "assignments.assign": lambda s: assignments.assign(*s.change, s["policy"], [s["group"]]),
+    "assignments.restore": lambda s: assignments.restore(*s.change, s["policy"], _assignment(s)),
     "assignments.set_assignments": lambda s: assignments.set_assignments(*s.change, s["policy"], []),
     "user_settings.set_": lambda s: user_settings.set_(*s.change, s["setting"], reset_enabled=True),
     "user_settings.set_assignments": lambda s: user_settings.set_assignments(*s.change, s["setting"], []),
@@ -184,6 +196,14 @@ LISTING: dict[str, Call] = {
     "faults.clear": lambda s: faults.clear(*s.change),
     "applications.list_": lambda s: applications.list_(*s.read),
     "roles.list_": lambda s: roles.list_(*s.read),
+    "search.users": lambda s: search.users(*s.read, s["user"]),
+    "search.groups": lambda s: search.groups(*s.read, s["group"]),
+    "connection_view.about": lambda s: connection_view.about(*s.read, connections.list_(*s.read)),
+    "image_view.list_": lambda s: image_view.list_(*s.read),
+    "leftovers.page": lambda s: leftovers.page(*s.read),
+    "leftovers.counts": lambda s: leftovers.counts(*s.read),
+    "leftovers.strangers": lambda s: leftovers.strangers(*s.read),
+    "attention.provisioning_times": lambda s: attention.provisioning_times(*s.read),
 }
 # About the tenant as a whole.
 WHOLE: dict[str, Call] = {
@@ -201,6 +221,12 @@ WHOLE: dict[str, Call] = {
         *s.change, ["CloudPC.Read.All"], secrets=s.secrets, base="http://localhost"
     ),
     "invitations.first_administrator": lambda s: invitations.first_administrator(*s.change, base="http://localhost"),
+    "attention.attention": lambda s: attention.attention(*s.read),
+    "connection_view.free_in": lambda s: connection_view.free_in(*s.read, "site-a", "corp", "10.20.0.0/24"),
+    "image_view.list_gallery_uses": lambda s: image_view.list_gallery_uses(*s.read),
+    "licence_import.apply": lambda s: licence_import.apply(
+        *s.change, licence_import.parse(f"{s['user']},{s['plan']}"), leave_out_wrong=True
+    ),
     "tenants.show": lambda s: tenants.show(*s.read),
     "tenants.get_settings": lambda s: tenants.get_settings(*s.read),
     "tenants.set_settings": lambda s: tenants.set_settings(*s.change, {"attempts": 2}),
@@ -211,12 +237,29 @@ WHOLE: dict[str, Call] = {
         *s.read, {"name": "x", "compute": {}, "directory": {}, "management": {}}
     ),
 }
+# They make what is missing, so they come when the others have taken everything away.
+LAST: dict[str, Call] = {
+    "first_steps.make_site": lambda s: first_steps.make_site(*s.change, region_group="germany", name="Bonn"),
+    "first_steps.make_quick": lambda s: first_steps.make_quick(*s.change),
+    "first_steps.bring_people": lambda s: first_steps.bring_people(*s.change, names=["zoe@x.org"], group="Newcomers"),
+    "first_steps.with_examples": lambda s: first_steps.with_examples(*s.change, region_group="germany", me=None),
+}
 
 
 def _secret(scene: Scene) -> str:
     """The application's secret, by its id: of the tenant that has one."""
     app = applications.show(*scene.read, scene["app"])
     return str(app["passwordCredentials"][0]["keyId"])
+
+
+def _assignment(scene: Scene) -> int:
+    """An event that changed the policy's assignments."""
+    events = audit.list_(*scene.read, resource_type="provisioningPolicy")
+    return next((e["id"] for e in events if "assignments" in (e["before"] or {})), 0)
+
+
+def _connection(scene: Scene) -> UUID:
+    return UUID(connections.show(*scene.read, scene["connection"])["id"])
 
 
 def _image(scene: Scene) -> UUID:
@@ -250,7 +293,7 @@ def public() -> set[str]:
 
 
 def test_every_operation_is_listed_here() -> None:
-    assert {*MAKE, *NAMING, *LISTING, *WHOLE} == public()
+    assert {*MAKE, *NAMING, *LISTING, *WHOLE, *LAST} == public()
 
 
 def make(database: Database, name: str, secrets: Secrets) -> Scene:
@@ -315,7 +358,7 @@ def test_nothing_done_in_one_tenant_changes_one_with_the_same_names(
     before = snapshot(twin)
     assert all(before[table] for table in ("users", "memberships", "policy_assignments", "touched_users", "faults"))
     scene = make(database, "contoso.com", secrets)
-    for name, call in {**MAKE, **WHOLE, **LISTING, **NAMING}.items():
+    for name, call in {**MAKE, **WHOLE, **LISTING, **NAMING, **LAST}.items():
         call(scene)
         assert snapshot(twin) == before, name
     assert snapshot(scene)["audit_events"]

@@ -79,7 +79,7 @@ def _measure(
     _add(part, "list by the slowest filter and order", slowest[-1][1], LIST_MILLISECONDS)
     part.notes = [
         f"Slowest of {len(slowest)} filters and orders: {slowest[-1][2]}.",
-        "Times are what a client on this machine sees. It shares the cores with service and PostgreSQL; no worker runs.",
+        "Times as a client on this machine sees them; it shares the cores with service and PostgreSQL. No worker runs.",
     ]
     part.details = {"listMilliseconds": {name: round(median * 1000, 3) for median, _, name in slowest}}
 

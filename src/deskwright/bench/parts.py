@@ -12,6 +12,7 @@ from deskwright.bench.pages import pages
 from deskwright.bench.provisioning import provisioning
 from deskwright.bench.reconcile import reconcile
 from deskwright.bench.results import Part
+from deskwright.bench.viewers import viewers
 from deskwright.bench.waiting import waiting
 
 Tell = Callable[[str], None]
@@ -75,6 +76,15 @@ PARTS: dict[str, Listed] = {
             FULL: {"cloud_pcs": 100_000, "requests": 100, "each": 15},
             QUICK: {"cloud_pcs": 10_000, "requests": 40, "each": 5},
             SMALLEST: {"cloud_pcs": 20, "requests": 2, "each": 1},
+        },
+    ),
+    "viewers": Listed(
+        "pages that are open and watch: memory, and when they show a change",
+        viewers,
+        {
+            FULL: {"viewers": 1000, "changes": 40},
+            QUICK: {"viewers": 300, "changes": 10},
+            SMALLEST: {"viewers": 3, "changes": 1},
         },
     ),
 }

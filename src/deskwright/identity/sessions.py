@@ -20,12 +20,14 @@ LIFE = timedelta(hours=12)
 IDLE = timedelta(hours=2)
 """Without a request for so long a session ends; pages that only stay open and watch do not count as requests."""
 _SEEN = timedelta(minutes=1)
+_KEPT = timedelta(days=1)
+"""After its end: so long `whose` still knows a session."""
 
 _BEGIN = text(
     "INSERT INTO web_sessions (hash, tenant_id, user_id, expires_at) VALUES (:hash, :tenant, :user, now() + :life)"
 )
 _FORGET = text(
-    "DELETE FROM web_sessions WHERE hash IN (SELECT hash FROM web_sessions WHERE expires_at < now() "
+    "DELETE FROM web_sessions WHERE hash IN (SELECT hash FROM web_sessions WHERE expires_at < now() - :kept "
     "ORDER BY expires_at LIMIT 100 FOR UPDATE SKIP LOCKED)"
 )
 _FIND = text(
@@ -69,19 +71,22 @@ def begin(database: Database, tenant: UUID, user: UUID) -> str:
     """Sign a person in; returns the cookie's token."""
     token = new_code()
     with database.begin() as connection:
-        connection.execute(_FORGET)
+        connection.execute(_FORGET, {"kept": _KEPT})
         connection.execute(_BEGIN, {"hash": digest(token), "tenant": tenant, "user": user, "life": LIFE})
     return token
 
 
-def find(database: Database, token: str) -> Session | None:
-    """The session of a cookie; None where it has ended, or its person may not sign in any more."""
+def find(database: Database, token: str, *, counts: bool = True) -> Session | None:
+    """The session of a cookie; None where it has ended, or its person may not sign in any more.
+
+    `counts`: a person has done something, so that it does not end for want of it (`IDLE`).
+    """
     of = {"hash": digest(token), "seen": _SEEN, "idle": IDLE}
     with database.single.connect() as connection:
         row = connection.execute(_FIND, of).one_or_none()
         if row is None:
             return None
-        if row.unseen:
+        if row.unseen and counts:
             connection.execute(text("UPDATE web_sessions SET seen_at = now() WHERE hash = :hash"), of)
     places: dict[str, Place] = {}
     for tenant, name, role in sorted(row.roles, key=lambda r: r[1].lower()):
@@ -89,6 +94,14 @@ def find(database: Database, token: str) -> Session | None:
             places[name.lower()] = Place(UUID(tenant), name, role)
     person = (row.user_id, row.user_principal_name, row.display_name)
     return Session(*person, row.tenant_id, row.tenant, MappingProxyType(places))
+
+
+def whose(database: Database, token: str) -> UUID | None:
+    """Whose session it is or was; None where it was ended on purpose, or long ago."""
+    with database.single.connect() as connection:
+        query = text("SELECT user_id FROM web_sessions WHERE hash = :hash")
+        found: UUID | None = connection.execute(query, {"hash": digest(token)}).scalar_one_or_none()
+        return found
 
 
 def end(database: Database, token: str) -> None:

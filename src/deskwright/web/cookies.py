@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from deskwright.identity import sessions
 from deskwright.provision.context import World
 
-_LOCAL = re.compile(r"^/(?![/\\])[^\\\x00-\x1f]*$")
+_LOCAL = re.compile(r"/(?![/\\])[^\\\x00-\x1f]*")
 
 
 def cookie_name(request: HTTPConnection) -> str:
@@ -16,12 +16,12 @@ def cookie_name(request: HTTPConnection) -> str:
     return "__Host-deskwright-session" if request.url.scheme in ("https", "wss") else "deskwright-session"
 
 
-def person_of(world: World, request: HTTPConnection) -> sessions.Session | None:
-    """Who is signed in; for WebSockets too."""
+def person_of(world: World, request: HTTPConnection, *, counts: bool = True) -> sessions.Session | None:
+    """Who is signed in; for WebSockets too. `counts`: see `sessions.find`."""
     token = request.cookies.get(cookie_name(request), "")
-    return sessions.find(world.database, token) if token else None
+    return sessions.find(world.database, token, counts=counts) if token else None
 
 
 def is_local(url: str) -> bool:
     """Whether it is an address of ours to go to: nothing that leads elsewhere."""
-    return bool(_LOCAL.match(url)) and not urlsplit(url).netloc
+    return bool(_LOCAL.fullmatch(url)) and not urlsplit(url).netloc

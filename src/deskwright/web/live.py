@@ -7,8 +7,10 @@ slows with the number of those who listen, because each of them then asks for it
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import anyio
@@ -31,6 +33,8 @@ BEAT_SECONDS = 15.0
 RECHECK_SECONDS = 20.0
 """So much later at most, who lost a role sees no more."""
 MOST_ROWS = 200
+OWN_AT_ONCE = 20
+"""Pages of one person's own Cloud PCs: nobody without a role takes the places of a whole tenant."""
 _PACE_SECONDS, _PACE_EACH_SECONDS = 1.0, 0.02
 
 
@@ -43,6 +47,8 @@ def routes(world: World, watching: Watch) -> list[BaseRoute]:
 class _Live:
     world: World
     watching: Watch
+    own: Counter[UUID] = field(default_factory=Counter)
+    """How many pages of their own Cloud PCs each person has open."""
 
     async def admin(self, request: Request) -> Response:
         """Of a tenant: `row` for each row named by `rows` in the query, `changed` for all else."""
@@ -56,43 +62,59 @@ class _Live:
         def still() -> bool:
             return self._in_tenant(token, request.path_params["tenant"]) is not None
 
-        return self._stream(allowed, rows, still, None)
+        return self._stream(allowed, self._events(allowed, rows, still, None))
 
     async def portal(self, request: Request) -> Response:
         """Of a person: `changed` whenever one of their Cloud PCs does."""
         token = _token(request)
-        person = await run_in_threadpool(sessions.find, self.world.database, token)
+        person = await run_in_threadpool(self._person, token)
         if person is None:
             return Response(status_code=403)
 
         def still() -> bool:
-            return sessions.find(self.world.database, token) is not None
+            return self._person(token) is not None
 
+        if self.own[person.user_id] >= OWN_AT_ONCE:
+            return _full()
         tenant = TenantRef(person.tenant_id, person.tenant_name)
-        return self._stream(tenant, frozenset(), still, person.user_principal_name.lower())
+        events = self._events(tenant, frozenset(), still, person.user_principal_name.lower())
+        return self._stream(tenant, self._counted(person.user_id, events))
+
+    def _person(self, token: str) -> sessions.Session | None:
+        """Who watches; that does not keep a session from ending."""
+        return sessions.find(self.world.database, token, counts=False) if token else None
 
     def _in_tenant(self, token: str, name: str) -> TenantRef | None:
-        person = sessions.find(self.world.database, token) if token else None
+        person = self._person(token)
         place = person.places.get(name.lower()) if person else None
         return TenantRef(place.tenant_id, place.tenant_name) if place else None
 
-    def _stream(
-        self, tenant: TenantRef, rows: frozenset[UUID], still: Callable[[], bool], only: str | None
-    ) -> Response:
-        full = self.watching.listening(tenant) >= LISTENERS
-        if full:
-            return Response("Too many watch already.", 503, headers={"Retry-After": "30"})
+    def _stream(self, tenant: TenantRef, events: AsyncIterator[ServerSentEvent]) -> Response:
+        if self.watching.listening(tenant) >= LISTENERS:
+            return _full()
         return EventSourceResponse(
-            self._events(tenant, rows, still, only),
+            events,
             ping=int(BEAT_SECONDS),
             headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
             shutdown_event=anyio.Event(),
             shutdown_grace_period=3,
         )
 
+    async def _counted(
+        self, user: UUID, events: AsyncGenerator[ServerSentEvent, None]
+    ) -> AsyncGenerator[ServerSentEvent, None]:
+        self.own[user] += 1
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+        finally:
+            self.own[user] -= 1
+            self.own += Counter()  # forgets who has none
+
     async def _events(
         self, tenant: TenantRef, rows: frozenset[UUID], still: Callable[[], bool], only: str | None
-    ) -> AsyncIterator[ServerSentEvent]:
+    ) -> AsyncGenerator[ServerSentEvent, None]:
         async with self.watching.listen(tenant) as listener:
             yield ServerSentEvent(event="begin", data="")
             checked, told_at, waits = time.monotonic(), 0.0, False
@@ -134,6 +156,10 @@ async def _row(seen: Seen, cloud_pc: UUID, tenant: TenantRef) -> str:
         found = seen.told[cloud_pc] = json.dumps({"id": str(cloud_pc), "html": html})
         await asyncio.sleep(0)  # rendering many does not hold up the others
     return found
+
+
+def _full() -> Response:
+    return Response("Too many watch already.", 503, headers={"Retry-After": "30"})
 
 
 def _token(request: Request) -> str:

@@ -31,11 +31,15 @@ def url(name: str) -> str:
 
 
 @cache
-def _content(name: str, packed: bool) -> bytes | None:
-    file = (_ROOT / name).resolve()
-    if not file.is_relative_to(_ROOT) or not file.is_file():
-        return None
-    content = file.read_bytes()
+def _names() -> frozenset[str]:
+    """What is served, each under the one name it has; other ways to write a path lead nowhere."""
+    return frozenset(p.relative_to(_ROOT).as_posix() for p in _ROOT.rglob("*") if p.is_file())
+
+
+@cache
+def _content(name: str, packed: bool) -> bytes:
+    """Of one of `_names`: only so many are remembered."""
+    content = (_ROOT / name).read_bytes()
     return gzip.compress(content, 9, mtime=0) if packed else content
 
 
@@ -43,12 +47,9 @@ def serve(request: Request) -> Response:
     name = request.path_params["name"]
     file = Path(name)
     packed = file.suffix in _TEXT and "gzip" in request.headers.get("accept-encoding", "")
-    # Only names that are there are remembered, and there are only so many of those.
-    if "\0" in name or not (_ROOT / name).is_file():
+    if name not in _names():
         return Response("There is no such file.", 404, media_type="text/plain")
     content = _content(name, packed)
-    if content is None:
-        return Response("There is no such file.", 404, media_type="text/plain")
     headers = {
         "Cache-Control": _YEAR if request.path_params["version"] == _version() else "no-cache",
         "X-Content-Type-Options": "nosniff",

@@ -84,9 +84,11 @@ class Wizard:
         if given:
             return given
         try:
-            return view.world.secrets.decrypt(view.form.get(name + _SEALED).encode())
+            plain = view.world.secrets.decrypt(view.form.get(name + _SEALED).encode())
         except InvalidToken:
             return ""
+        mark = _mark(view, name)
+        return plain.removeprefix(mark) if plain.startswith(mark) else ""
 
     def _wrong(self, view: View, step: Step) -> bool:
         for check in step.checks.values():
@@ -97,7 +99,7 @@ class Wizard:
         here = {*step.fields, *_OWN, *(n + _SEALED for n in self.secrets)}
         carried = [(n, v) for n, v in view.form.fields if n not in here and n not in self.secrets]
         carried += [
-            (name + _SEALED, view.world.secrets.encrypt(value).decode())
+            (name + _SEALED, view.world.secrets.encrypt(_mark(view, name) + value).decode())
             for name in sorted(self.secrets)
             if (value := self.secret(view, name))
         ]
@@ -106,6 +108,12 @@ class Wizard:
 
     def _step_of(self, name: str) -> Step:
         return next((s for s in self.steps if name in s.fields), self.steps[-1])
+
+
+def _mark(view: View, name: str) -> str:
+    """What a sealed field begins with: it counts as this field, in this tenant, for this person, and as nothing else
+    that is sealed with the same key. A person chooses what is sealed here, so without it they could seal anything."""
+    return f"field {name} of {view.tenant.id} by {view.who.user_id}:"
 
 
 def _run(view: View, check: Check, only: str = "") -> None:

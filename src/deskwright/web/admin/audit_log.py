@@ -39,8 +39,8 @@ def differences(event: Mapping[str, Any]) -> list[Difference]:
 def list_(view: View) -> Answer:
     asked = {name: view.asked(name).strip() for name in ("resource", "type", "actor")}
     before = view.asked("before")
-    if before and not before.isdigit():
-        raise Refused("before", before[:20], "must be the number of an event")
+    if before:
+        _number(before, "before")
     events = audit.list_(
         view.database,
         view.tenant,
@@ -75,7 +75,7 @@ def _assignments(event: Mapping[str, Any]) -> Any:
     return event["before"].get("assignments")
 
 
-def _number(text: str) -> int:
-    if not text.isdigit() or len(text) > 18:
-        raise Refused("event", text[:20], "must be the number of an event")
+def _number(text: str, field: str = "event") -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise Refused(field, text[:20], "must be the number of an event")
     return int(text)

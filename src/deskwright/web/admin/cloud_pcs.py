@@ -244,9 +244,12 @@ def _line(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
     return [row["userPrincipalName"], row["userDisplayName"], words.word(row["status"]).text, *told, detail]
 
 
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # the wide ones count as the narrow ones in some places
+
+
 def harmless(value: str) -> str:
     """A spreadsheet would take what begins like this for a formula, and carry it out."""
-    return f"'{value}" if value.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") and value.strip() else value
+    return f"'{value}" if value.lstrip(" ")[:1] in _FORMULA and value.strip() else value
 
 
 def _lines(listed: Sequence[Sequence[str]]) -> bytes:
