@@ -13,7 +13,7 @@ from deskwright.web import cookies, static_files, templating
 from deskwright.web import pages as table
 from deskwright.web.app import POLICY
 from tests.company import Company
-from tests.web.conftest import COOKIE, PASSWORD, Browser, application, as_person, person, set_password
+from tests.web.conftest import COOKIE, PASSWORD, Browser, application, as_person, person, session_of, set_password
 
 
 @pytest.fixture
@@ -151,7 +151,10 @@ def test_a_role_that_was_taken_counts_no_more(pages: Browser, company: Company) 
 def test_what_was_entered_when_the_session_had_ended_is_sent_after_signing_in_again(
     pages: Browser, company: Company
 ) -> None:
-    set_password(company, "maria")  # ends the session
+    set_password(company, "maria")
+    pages.token = session_of(company)
+    pages.client.cookies.set(COOKIE, pages.token, domain="127.0.0.1", path="/")
+    company.sql("UPDATE web_sessions SET seen_at = now() - interval '3 hours'")
     asked = pages.post("groups/new", {"displayName": "Sales"})
     assert asked.status == 401
     assert "Your session has ended" in asked.words

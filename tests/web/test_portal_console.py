@@ -173,10 +173,17 @@ def test_an_admission_is_short(house: House, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_else_we_have_sealed_is_no_admission(house: House) -> None:
-    token, world = session_of(house.company, "adele"), house.company.world
+    token, world, me = session_of(house.company, "adele"), house.company.world, house.company.ids["adele"]
     ticket = consoles.open_console(world, house.company.tenant, "adele@contoso.com", str(house.company.pc("adele").id))
     held = json.dumps({"for": "resume", "until": 9e9, "socket": house.socket()})
-    forged = ("", "x", "ö", ticket.sealed, world.secrets.encrypt(held).decode(), resumable(world.secrets, "/", Form()))
+    forged = (
+        "",
+        "x",
+        "ö",
+        ticket.sealed,
+        world.secrets.encrypt(held).decode(),
+        resumable(world.secrets, me, "/", Form()),
+    )
     for sealed in forged:
         assert not house.enters(f"{house.socket()}?ticket={quote(sealed)}", token)
 

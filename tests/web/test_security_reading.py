@@ -18,10 +18,10 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from deskwright.api.watch import Watch
-from deskwright.identity import sessions
+from deskwright.identity import sessions, sign_in
 from deskwright.identity.passwords import digest
 from deskwright.identity.permissions import ADMINISTRATOR
-from deskwright.operations import guests
+from deskwright.operations import guests, users
 from deskwright.store.database import Database
 from deskwright.web import cookies, live, static_files, templating
 from deskwright.web.admin.cloud_pcs import harmless
@@ -157,6 +157,23 @@ def test_nobody_is_signed_in_as_another_by_a_form_of_a_neighbouring_site(pages: 
     assert pages.client.cookies[COOKIE] == pages.token
 
 
+def test_a_name_given_away_in_another_tenant_keeps_nobody_out(company: Company, database: Database) -> None:
+    """Whose password it is, is meant; errors count for all who are called so."""
+    first, second = (found(database, company.world.settings, name) for name in ("First", "Second"))
+    for tenant, password in ((first, PASSWORD), (second, "another one entirely")):
+        tenant.ids["dan"] = users.create(
+            database, tenant.tenant, "test", user_principal_name="dan@shared.example", display_name="Dan"
+        )["id"]
+        set_password(tenant, "dan", password)
+    for tenant, password in ((first, PASSWORD), (second, "another one entirely")):
+        who = sign_in.sign_in(database, None, "dan@shared.example", password)
+        assert isinstance(who, sign_in.SignedIn)
+        assert who.tenant_id == tenant.tenant.id
+    for _ in range(sign_in.ATTEMPTS):
+        assert sign_in.sign_in(database, None, "dan@shared.example", "wrong") is sign_in.Failure.WRONG
+    assert sign_in.sign_in(database, None, "dan@shared.example", PASSWORD) is sign_in.Failure.WRONG
+
+
 # --- sessions ------------------------------------------------------------------------------------------------
 
 
@@ -259,7 +276,7 @@ def test_numbers_in_addresses_that_are_none_are_refused(pages: Browser, path: st
 
 
 def test_full_width_signs_begin_formulas_too() -> None:
-    for sign in "＝＋－＠":
+    for sign in "\uff1d\uff0b\uff0d\uff20":
         assert harmless(f"{sign}cmd") == f"'{sign}cmd"
 
 

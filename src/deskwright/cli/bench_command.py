@@ -17,6 +17,7 @@ class PartName(StrEnum):
     MEMORY = "memory"
     API = "api"
     PAGES = "pages"
+    VIEWERS = "viewers"
 
 
 def bench(

@@ -4,6 +4,7 @@ Unknown user, no password set, wrong password and locked account get the same an
 are real time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -20,16 +21,19 @@ from deskwright.store.database import Database
 ATTEMPTS = 10
 LOCKED_MINUTES = 5
 
+_MOST = 5
+
 _BY_NAME = """
     SELECT u.id, u.tenant_id, t.name AS tenant, u.user_principal_name, u.display_name, u.account_enabled,
            c.password_hash, c.must_change, COALESCE(c.locked_until > now(), false) AS locked
       FROM tenants t JOIN users u ON u.tenant_id = t.id AND u.deleted_at IS NULL
       LEFT JOIN user_credentials c ON c.user_id = u.id
 """
-# A name may exist in several tenants: the one whose domain it is goes before, and else it must be the only one.
+# A name may exist in several tenants: the one whose domain it is counts alone, and else the password tells which.
+# Otherwise who administers one tenant could keep people of another out, by giving their names to people of their own.
 _ANYWHERE = text(
     f"{_BY_NAME} WHERE lower(u.user_principal_name) = lower(:upn) "
-    "ORDER BY lower(t.name) = split_part(lower(:upn), '@', 2) DESC LIMIT 2"
+    "ORDER BY lower(t.name) = split_part(lower(:upn), '@', 2) DESC, u.created_at, u.id LIMIT {_MOST}"
 )
 _IN_TENANT = text(f"{_BY_NAME} WHERE t.id = :tenant AND lower(u.user_principal_name) = lower(:upn)")
 _BY_ID = text(f"{_BY_NAME} WHERE t.id = :tenant AND u.id = :user")
@@ -65,21 +69,16 @@ class SignedIn:
 def sign_in(database: Database, tenant: UUID | None, user_principal_name: str, password: str) -> "SignedIn | Failure":
     """Compare a password. `tenant` None: whichever tenant the name is of."""
     with database.single.connect() as connection:
-        row = _find(connection, tenant, user_principal_name.strip())
+        rows = _find(connection, tenant, user_principal_name.strip())
     # Compared in every case: the time it takes must not tell who exists.
-    right = password_matches(row.password_hash if row and not row.locked else None, password)
-    if row is None or row.locked or row.password_hash is None:
+    kept = [None if r.locked else r.password_hash for r in rows] or [None]
+    right = next((n for n, hashed in enumerate(kept) if password_matches(hashed, password)), None)
+    if right is None:
+        for wrong in rows:
+            if not wrong.locked and wrong.password_hash is not None:
+                _count(database, wrong)
         return Failure.WRONG
-    if not right:
-        with database.begin() as connection:
-            failed = connection.execute(
-                _FAILED, {"user": row.id, "most": ATTEMPTS, "minutes": LOCKED_MINUTES}
-            ).one_or_none()
-            if failed is not None and failed.locked:
-                after = {"lockedForMinutes": LOCKED_MINUTES}
-                locked = audit.event(row.id, row.user_principal_name, None, after)
-                audit.write(connection, row.tenant_id, "deskwright", "Lock sign-in", "user", [locked])
-        return Failure.WRONG
+    row = rows[right]
     if not row.account_enabled:
         return Failure.DISABLED
     with database.begin() as connection:
@@ -133,13 +132,25 @@ def set_password(connection: Connection, tenant: UUID, user: UUID, password: str
     flows.end_codes(connection, user)
 
 
-def _find(connection: Connection, tenant: UUID | None, upn: str) -> "Row[tuple[object, ...]] | None":
+def _count(database: Database, row: "Row[tuple[object, ...]]") -> None:
+    """One more error; after so many the account is locked for a while."""
+    with database.begin() as connection:
+        failed = connection.execute(
+            _FAILED, {"user": row.id, "most": ATTEMPTS, "minutes": LOCKED_MINUTES}
+        ).one_or_none()
+        if failed is not None and failed.locked:
+            after = {"lockedForMinutes": LOCKED_MINUTES}
+            locked = audit.event(row.id, row.user_principal_name, None, after)
+            audit.write(connection, row.tenant_id, "deskwright", "Lock sign-in", "user", [locked])
+
+
+def _find(connection: Connection, tenant: UUID | None, upn: str) -> "Sequence[Row[tuple[object, ...]]]":
+    """Whom the name may mean; nearly always one person, or nobody."""
     if tenant is not None:
-        return connection.execute(_IN_TENANT, {"tenant": tenant, "upn": upn}).one_or_none()
+        return connection.execute(_IN_TENANT, {"tenant": tenant, "upn": upn}).all()
     rows = connection.execute(_ANYWHERE, {"upn": upn}).all()
-    if len(rows) == 2 and rows[0].tenant.lower() != upn.rpartition("@")[2].lower():
-        return None
-    return rows[0] if rows else None
+    own = bool(rows) and rows[0].tenant.lower() == upn.rpartition("@")[2].lower()
+    return rows[:1] if own else rows
 
 
 def _signed_in(row: "Row[tuple[object, ...]]") -> SignedIn:

@@ -187,7 +187,7 @@ _USERS = text(
     "SELECT id FROM users WHERE tenant_id = :tenant AND (id = :user_id OR lower(user_principal_name) = lower(:user))"
 )
 # Deleted ones too: their Cloud PCs may be in grace.
-_MATCHES = "lower({0}user_principal_name || ' ' || {0}display_name) LIKE :like"
+_MATCHES = "{0}search_name LIKE :like"
 _PEOPLE = text(f"SELECT id FROM users WHERE tenant_id = :tenant AND {_MATCHES.format('')} LIMIT {_FEW + 1}")
 _PERSON = f"c.user_id IN (SELECT id FROM users WHERE tenant_id = :tenant AND {_MATCHES.format('')})"
 _PERSON_JOINED = _MATCHES.format("u.")

@@ -25,7 +25,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     true,
     tuple_,
@@ -153,12 +152,12 @@ def cursor(noun: Noun, item: Item) -> str:
 
 
 def matching(noun: Noun, wanted: str) -> "list[ColumnElement[bool]]":
-    """Conditions for `page`: names, and display names, that contain `wanted`; none where it is empty."""
+    """Conditions for `page`: names, and people's display names, that contain `wanted`; none where it is empty."""
     if not wanted.strip():
         return []
-    columns = {noun.column, "display_name"} & set(noun.table.c.keys())
-    like = [func.lower(noun.table.c[c]).contains(wanted.strip().lower(), autoescape=True) for c in sorted(columns)]
-    return [or_(*like)]
+    name = noun.table.c.get("search_name")
+    in_lower_case = func.lower(noun.name) if name is None else name
+    return [in_lower_case.contains(wanted.strip().lower(), autoescape=True)]
 
 
 def page(

@@ -6,7 +6,7 @@ import logging
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 from sqlalchemy import exc
@@ -16,6 +16,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive
 
 from deskwright.api.watch import Watch
 from deskwright.authority.forms import NO_STORE, FormCookie
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_UPLOAD = 5 * 1024 * 1024
 _FORM_SECONDS = 30.0
-_NOTICE = "deskwright-notice"
+_NOTICE, _TENANT = "deskwright-notice", "deskwright-tenant"
 _LONGEST_NOTICE = 1500
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -54,6 +55,9 @@ _HEADERS = {
 
 class _Unreadable(Exception):
     """The form cannot be read; the text is for the person."""
+
+
+_TOO_LARGE = f"What was sent is larger than {LARGEST_UPLOAD // 1024 // 1024} MB."
 
 
 def routes(world: World, watching: Watch) -> list[BaseRoute]:
@@ -90,7 +94,7 @@ class _Front:
             return RedirectResponse("/sign-in", 303, headers=_HEADERS)
         if not person.places:
             return RedirectResponse("/portal", 303, headers=_HEADERS)
-        last = request.cookies.get("deskwright-tenant", "").lower()
+        last = unquote(request.cookies.get(_TENANT, "")).lower()
         own = person.tenant_name.lower()
         chosen = next((name for name in (last, own) if name in person.places), next(iter(person.places)))
         place = person.places[chosen]
@@ -118,7 +122,9 @@ class _Front:
 
     def _allowed(self, view: View, entry: Page) -> Answer | None:
         """None when they may; else what is shown instead."""
-        view.session = person_of(self.world, view.request)
+        # What htmx fetches by itself is not somebody's doing, and keeps no session from ending.
+        watches = entry.method == "GET" and view.fragment
+        view.session = person_of(self.world, view.request, counts=not watches)
         ours = self._form_is_ours(view)
         if entry.needs is Needs.NOBODY:
             if entry.method == "POST" and not ours and "csrf" not in view.form:
@@ -144,20 +150,31 @@ class _Front:
             return True
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
-        sent = request.headers.get("x-csrf-token") or view.form.get("csrf")
         if view.session is None:
-            return FormCookie(request).is_ours({"csrf": sent})
-        return templating.is_csrf_of(request.cookies.get(cookie_name(request), ""), sent)
+            return FormCookie(request).is_ours({"csrf": _csrf(request, view.form)})
+        return self._form_is_of_session(view)
+
+    def _form_is_of_session(self, view: View) -> bool:
+        """Whether it was made for the session of the browser's cookie, also where that has ended."""
+        token = view.request.cookies.get(cookie_name(view.request), "")
+        return bool(token) and templating.is_csrf_of(token, _csrf(view.request, view.form))
 
     def _sign_in(self, view: View, entry: Page) -> Answer:
-        """To the sign-in and back. What was entered in a form comes along, sealed."""
+        """To the sign-in and back. What was entered in a form comes along, sealed for whose session it was.
+
+        Only a form of ours does: browsers leave the cookie out of those of other sites, which look signed out, too.
+        """
         request = view.request
         if view.fragment:
             return Shown("empty.html", status=401, headers={"HX-Redirect": "/sign-in"})
         if entry.method == "GET":
             to = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return Went(f"/sign-in?to={quote(to, safe='')}")
-        sealed = resumable(self.world.secrets, request.url.path, view.form)
+        sealed, whose = "", None
+        if self._form_is_of_session(view):
+            whose = sessions.whose(self.world.database, request.cookies[cookie_name(request)])
+        if whose is not None:
+            sealed = resumable(self.world.secrets, whose, request.url.path, view.form)
         return show("sign_in/sign_in.html", status=401, to="/", ended=True, sealed=sealed, username="", wrong="")
 
     def _answer(self, view: View, entry: Page) -> Answer:
@@ -213,8 +230,8 @@ class _Front:
             _set(response, request, cookie_name(request), answer.sign_in, None)
         elif not session_token:
             cookie.set_on(response, form_token)
-        if view.tenant_ is not None and request.cookies.get("deskwright-tenant") != view.tenant_.name:
-            _set(response, request, "deskwright-tenant", view.tenant_.name, 365 * 86400)
+        if view.tenant_ is not None and unquote(request.cookies.get(_TENANT, "")) != view.tenant_.name:
+            _set(response, request, _TENANT, quote(view.tenant_.name, safe=""), 365 * 86400)
         return response
 
     def _went(self, view: View, went: Went) -> Response:
@@ -268,8 +285,8 @@ def _back(view: View) -> str:
 async def _form(request: Request) -> Form:
     """What was sent. Raises _Unreadable."""
     told_length = request.headers.get("content-length", "0")
-    if not told_length.isdigit() or int(told_length) > LARGEST_UPLOAD:
-        raise _Unreadable(f"What was sent is larger than {LARGEST_UPLOAD // 1024 // 1024} MB.")
+    if not told_length.isdecimal() or len(told_length) > 18 or int(told_length) > LARGEST_UPLOAD:
+        raise _Unreadable(_TOO_LARGE)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("application/x-www-form-urlencoded", "multipart/form-data", ""):
         raise _Unreadable("Only forms are read here.")
@@ -278,7 +295,9 @@ async def _form(request: Request) -> Form:
     try:
         async with (
             asyncio.timeout(_FORM_SECONDS),
-            request.form(max_files=4, max_fields=5000, max_part_size=LARGEST_UPLOAD) as sent,
+            Request(request.scope, _at_most(request.receive)).form(
+                max_files=4, max_fields=5000, max_part_size=LARGEST_UPLOAD
+            ) as sent,
         ):
             for name, value in sent.multi_items():
                 if isinstance(value, UploadFile):
@@ -296,6 +315,25 @@ async def _form(request: Request) -> Form:
     if any("\0" in n or "\0" in v or not _storable(v) for n, v in fields):
         raise _Unreadable("The form has characters that no text may have.")
     return Form(tuple(fields), files)
+
+
+def _at_most(receive: Receive) -> Receive:
+    """No more than `LARGEST_UPLOAD` bytes, also where no length was told. Raises _Unreadable."""
+    left = LARGEST_UPLOAD
+
+    async def limited() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise _Unreadable(_TOO_LARGE)
+        return message
+
+    return limited
+
+
+def _csrf(request: Request, form: Form) -> str:
+    return request.headers.get("x-csrf-token") or form.get("csrf")
 
 
 def _storable(text: str) -> bool:

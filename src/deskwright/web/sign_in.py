@@ -5,9 +5,10 @@ from deskwright.domain.rules import Refused
 from deskwright.identity import links, sessions, sign_in
 from deskwright.identity.passwords import SHORTEST
 from deskwright.identity.sign_in import LOCKED_MINUTES, Failure, SignedIn
-from deskwright.web.cookies import is_local
+from deskwright.web.cookies import cookie_name, is_local
 from deskwright.web.pages import Needs, action, page
 from deskwright.web.resume import resumed
+from deskwright.web.templating import is_csrf_of
 from deskwright.web.throttle import Throttle, TooMany
 from deskwright.web.view import Answer, Shown, View, Went, show
 
@@ -99,19 +100,24 @@ def sign_out(view: View) -> Answer:
 
 
 def _signed_in(view: View, who: SignedIn) -> Answer:
+    sessions.end(view.database, view.request.cookies.get(cookie_name(view.request), ""))
     token = sessions.begin(view.database, who.tenant_id, who.person.id)
-    waiting = resumed(view.world.secrets, view.form.get("sealed")) if view.form.get("sealed") else None
+    sealed = view.form.get("sealed")
+    waiting = resumed(view.world.secrets, who.person.id, sealed) if sealed else None
     if waiting is None:
         return Went(_to(view, view.form.get("to")), sign_in=token)
     # The form has the marks of the session that has ended: it is shown once more, with what was entered.
     path, fields = waiting
     view.session = sessions.find(view.database, token)
-    shown = [(n, v) for n, v in fields if "password" not in n.lower()]
-    return Shown("sign_in/resume.html", {"path": path, "fields": fields, "shown": shown}, sign_in=token)
+    return Shown("sign_in/resume.html", {"path": path, "fields": fields}, sign_in=token)
 
 
 def _ours(view: View) -> bool:
-    return view.session is not None or FormCookie(view.request).is_ours({"csrf": view.form.get("csrf")})
+    """Whether we made the form for this browser, signed in or not (yet)."""
+    sent = view.form.get("csrf")
+    if FormCookie(view.request).is_ours({"csrf": sent}):
+        return True
+    return view.session is not None and is_csrf_of(view.request.cookies[cookie_name(view.request)], sent)
 
 
 def _passwords(view: View) -> tuple[str, str]:

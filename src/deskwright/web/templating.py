@@ -2,6 +2,7 @@
 
 import hmac
 import secrets as random
+import shlex
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ _environment.filters |= {
     "count": words.count,
     "plain": words.plain,
     "number": lambda n: f"{n:,}",
+    "quoted": shlex.quote,
 }
 _environment.globals |= {
     "static": static_files.url,

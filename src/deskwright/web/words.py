@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from deskwright import errors
 from deskwright.domain.resources import Kind
 from deskwright.domain.status import Status
+from deskwright.operations.estimate import step_title
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,12 @@ def duration(seconds: float | None) -> str:
 
 
 def relative(then: datetime, now: datetime) -> str:
-    """``5 min ago``, ``in 2 d 3 h``, ``now``."""
+    """``5 min ago``, ``in 2 d 3 h``, ``now``. From a minute on without seconds: nobody reads them."""
     away = then - now
     if abs(away) < timedelta(seconds=5):
         return "now"
-    said = duration(abs(away).total_seconds())
+    seconds = abs(away).total_seconds()
+    said = duration(seconds if seconds < 60 else seconds // 60 * 60)
     return f"in {said}" if away > timedelta() else f"{said} ago"
 
 
@@ -98,12 +101,31 @@ def count(n: int, one: str, many: str = "") -> str:
 def title(name: str) -> str:
     """A property's name for people: ``gracePeriodInHours`` is ``Grace period in hours``."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
+    spaced = re.sub(r"\bcloud pc\b", "Cloud PC", spaced)
     return spaced[:1].upper() + spaced[1:]
 
 
 def without_rules(text: str) -> str:
-    """A description without the numbers of the specification's rules."""
-    return re.sub(r" \([A-Z]\d+(?:, [A-Z]\d+)*\)", "", text)
+    """A description without the numbers of the specification's rules, and with the steps by their titles."""
+    bare = re.sub(r" \([A-Z]\d+(?:, [A-Z]\d+)*\)", "", text)
+    return re.sub(r"\b[CPA]\d\b", lambda found: f"“{step_title(found[0]) or found[0]}”", bare)
+
+
+def activity(text: str) -> str:
+    """What an audit event says, with a status in its word: ``Cloud PC is inGracePeriod`` has one."""
+    begin, _, last = text.rpartition(" ")
+    return f"{begin} {STATUSES[last].text[:1].lower()}{STATUSES[last].text[1:]}" if last in STATUSES else text
+
+
+def of_property(name: str, value: Any) -> str:
+    """A property's value for people: states and errors in words, the rest as it is."""
+    if isinstance(value, str):
+        for states in {"status": (STATUSES,), "healthCheckStatus": (HEALTH,)}.get(name, ()):
+            if value in states:
+                return states[value].text
+        if value in errors.CATALOGUE:
+            return errors.CATALOGUE[value].title
+    return plain(value)
 
 
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -130,5 +152,8 @@ def plain(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(plain(v) for v in value) or "—"
     if isinstance(value, Mapping):
+        for name in ("displayName", "groupDisplayName"):
+            if value.get(name):
+                return str(value[name])
         return ", ".join(f"{k}: {plain(v)}" for k, v in value.items()) or "—"
     return str(value)

@@ -1,6 +1,6 @@
 """People and groups."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, String, Table, Text, Uuid, text
+from sqlalchemy import Boolean, Column, Computed, ForeignKey, Index, String, Table, Text, Uuid, text
 
 from deskwright.store.tables.columns import id_, json, metadata, tenant, time
 
@@ -17,6 +17,8 @@ users = Table(
     json("profile"),  # properties nothing here acts on, such as jobTitle, by the API's names: kept and told again
     time("created_at", nullable=False, now=True),
     time("deleted_at"),
+    # What people are searched in: a part of it may be anywhere, so all are read, and lower() is half of the work.
+    Column("search_name", Text, Computed("lower(user_principal_name || ' ' || display_name)", persisted=True)),
     Index("ix_users_display_name", "tenant_id", text("lower(display_name)")),
     Index("ix_users_mail", "tenant_id", text("lower(mail)"), postgresql_where=text("mail IS NOT NULL")),
     Index(

@@ -244,7 +244,7 @@ def _line(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
     return [row["userPrincipalName"], row["userDisplayName"], words.word(row["status"]).text, *told, detail]
 
 
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # the wide ones count as the narrow ones in some places
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the wide ones count as the narrow ones in some places
 
 
 def harmless(value: str) -> str:

@@ -1,5 +1,6 @@
 """Settings of the tenant, and its clock where it is simulated."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, get_args
@@ -9,13 +10,30 @@ from deskwright.operations import tenants
 from deskwright.settings import TenantSettings
 from deskwright.web.pages import action, page
 from deskwright.web.view import Answer, View, Went, show
+from deskwright.web.words import title
 
+_TITLES: Mapping[str, tuple[str, str]] = {
+    "gracePeriodInHours": ("Grace period", "hours"),
+    "cleanUpDelayInHours": ("Clean-up delay", "hours"),
+    "hybridJoinWaitInMinutes": ("Longest wait for a hybrid join", "minutes"),
+    "connectionRefreshInHours": ("Connections are checked every", "hours"),
+    "inventoryIntervalInHours": ("Inventory is compared every", "hours"),
+    "attempts": ("Attempts of a run", ""),
+    "backOffInSeconds": ("Pause before the next attempt", "seconds"),
+    "brakePeople": ("Safety brake: people", ""),
+    "brakeShare": ("Safety brake: share of all people", "0.2 is 20 %"),
+    "notifyByMail": ("Notify people by mail", ""),
+    "webhookUrl": ("Webhook address", ""),
+}
+"""What settings are called and measured in; others by their property's name."""
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True)
 class Setting:
     name: str
+    title: str
+    unit: str
     about: str
     kind: str
     """bool | number | text"""
@@ -30,7 +48,8 @@ def settings_of(view: View) -> list[Setting]:
     for name, field in TenantSettings.model_fields.items():
         types = {field.annotation, *get_args(field.annotation)}
         kind = "bool" if bool in types else "number" if types & {int, float} else "text"
-        found.append(Setting(name, field.description or "", kind, field.default, now[name]))
+        called, unit = _TITLES.get(name, (title(name), ""))
+        found.append(Setting(name, called, unit, field.description or "", kind, field.default, now[name]))
     return found
 
 
