@@ -102,7 +102,7 @@ def test_progress_tells_what_runs_and_what_comes(pages: Browser, company: Compan
     company.settle()
     page = pages.get(of(company))
     assert company.status("adele") == Status.PROVISIONING
-    assert "Provisioning: Allocate capacity stage core · step C1 · attempt 1 of 3" in page.words
+    assert "Provisioning: Allocate capacity stage core · attempt 1 of 3" in page.words
     assert "every 5s" in page.text
     assert "Still to come" in page.words
     assert "usual 6 min" in page.words

@@ -30,7 +30,7 @@ def test_the_overview_leads_to_what_needs_somebody(pages: Browser, desktops: Com
     seen = pages.get("")
     assert "1 person waits for a seat" in seen.words
     assert "/admin/contoso.com/cloud-pcs?status=pendingProvision&waiting=seat" in seen.links()
-    assert "0 of 1 left, 1 waits" in seen.words
+    assert "0 left · 1 of 1 in use · 1 waits" in seen.words
     assert "p50" in seen.words
     part = pages.fragment("")
     assert part.text.strip().startswith('<div id="glance"')
@@ -69,7 +69,7 @@ def test_the_audit_log_tells_who_changed_what_from_what(pages: Browser) -> None:
     assert "maria@contoso.com" in seen.words
     event = next(link for link in seen.links() if "/audit/" in link)
     told = pages.get(event)
-    assert "displayName Sales Selling" in told.words
+    assert "Display name Sales Selling" in told.words
     assert "Nothing found" in pages.get("audit?actor=nobody").words
     assert pages.get("audit?before=x").status == 400
 

@@ -3,8 +3,10 @@
 import re
 import shlex
 from html import unescape
+from typing import Any
 
-import click
+import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from deskwright.cli.app import app
@@ -15,6 +17,7 @@ from tests.web.conftest import Browser
 from tests.web.museum import furnish, path_of
 from tests.web.test_every_page import SHOWN
 
+_USAGE_ERROR: type[Any] = typer.BadParameter.__bases__[0]  # typer's own, which it does not name in public
 _COPIED = re.compile(r'data-copy="(deskwright [^"]*)"')
 _FOR_A_PERSON_TO_FILL = re.compile(r"[A-Z@-]{3,}(\.yaml)?")
 """NAME, USER, TENANT.yaml: the parser may dislike these, not what stands around them."""
@@ -27,14 +30,16 @@ def shown(html: str) -> list[str]:
 def wrong(command: str) -> str:
     """What the CLI's parser has against a command; "" when it takes it."""
     words = shlex.split(command)[1:]
-    at, context = get_command(app), click.Context(get_command(app), info_name="deskwright")
-    while isinstance(at, click.Group):
-        if not words or (inner := at.get_command(context, words[0])) is None:
-            return f"no command {' '.join(words[:2])}"
+    at = get_command(app)
+    context = typer.Context(at, info_name="deskwright")
+    while isinstance(at, TyperGroup):
+        inner = at.get_command(context, words[0]) if words else None
+        if inner is None:
+            return f"no command {' '.join(words[:1])}"
         at, words = inner, words[1:]
     try:
         at.make_context(at.name or "", list(words), parent=context)
-    except click.UsageError as refused:
+    except _USAGE_ERROR as refused:
         said = refused.format_message()
         filled = [w for w in words if _FOR_A_PERSON_TO_FILL.fullmatch(w)]
         return "" if any(f"'{w}'" in said for w in filled) else said

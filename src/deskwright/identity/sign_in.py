@@ -33,7 +33,7 @@ _BY_NAME = """
 # Otherwise who administers one tenant could keep people of another out, by giving their names to people of their own.
 _ANYWHERE = text(
     f"{_BY_NAME} WHERE lower(u.user_principal_name) = lower(:upn) "
-    "ORDER BY lower(t.name) = split_part(lower(:upn), '@', 2) DESC, u.created_at, u.id LIMIT {_MOST}"
+    f"ORDER BY lower(t.name) = split_part(lower(:upn), '@', 2) DESC, u.created_at, u.id LIMIT {_MOST}"
 )
 _IN_TENANT = text(f"{_BY_NAME} WHERE t.id = :tenant AND lower(u.user_principal_name) = lower(:upn)")
 _BY_ID = text(f"{_BY_NAME} WHERE t.id = :tenant AND u.id = :user")

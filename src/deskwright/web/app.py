@@ -64,7 +64,14 @@ def routes(world: World, watching: Watch) -> list[BaseRoute]:
     """Every page and action, the static files, and the events of those who watch."""
     front = _Front(world)
     served = (Route(entry.path, front.endpoint(entry), methods=[entry.method]) for entry in pages.load())
-    return [static_files.ROUTE, *live.routes(world, watching), *sockets(world), *served, Route("/admin", front.home)]
+    return [
+        static_files.ROUTE,
+        *live.routes(world, watching),
+        *sockets(world),
+        *served,
+        Route("/admin", front.home),
+        *front.elsewhere,
+    ]
 
 
 class _Front:
@@ -83,6 +90,15 @@ class _Front:
             return await run_in_threadpool(self._serve, request, entry, form)
 
         return serve
+
+    @property
+    def elsewhere(self) -> list[BaseRoute]:
+        """Addresses below those of the pages at which there is none."""
+        return [Route(f"/{place}/{{rest:path}}", self._nowhere) for place in ("admin", "portal")]
+
+    def _nowhere(self, request: Request) -> Response:
+        text = "The address may be mistyped, or what was there is gone."
+        return self._page(View(self.world, request, {}), _problem(404, "There is no such page", text))
 
     def home(self, request: Request) -> Response:
         """To where the person works: the admin center of the tenant they were last in, or the portal."""

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from deskwright import __version__
 from deskwright.web import static_files, words
@@ -46,6 +46,11 @@ def _ago(value: datetime | None, now: datetime) -> Markup:
     )
 
 
+def _breakable(text: str) -> Markup:
+    """A user name or a plan that may be broken after its at sign or slashes."""
+    return Markup(str(escape(text)).replace("@", "@<wbr>").replace("/", "/<wbr>"))  # noqa: S704 - escaped before
+
+
 def _query(pairs: Iterable[tuple[str, str]], **changes: str | None) -> str:
     """A query string with some values changed, or taken out by None."""
     from urllib.parse import urlencode
@@ -60,6 +65,7 @@ _environment.filters |= {
     "duration": words.duration,
     "count": words.count,
     "plain": words.plain,
+    "breakable": _breakable,
     "number": lambda n: f"{n:,}",
     "quoted": shlex.quote,
 }
