@@ -15,6 +15,7 @@ from deskwright.web.admin.cloud_pcs import harmless
 from deskwright.web.view import admin
 from tests.company import PLAN, Company
 from tests.web.conftest import Browser, Page, Site, as_person
+from tests.web.museum import furnish
 from tests.web.screen import Screen
 
 
@@ -296,3 +297,14 @@ def test_rows_change_by_themselves_and_the_selection_stays(site: Site, screen: S
     assert page.locator("[data-selected-count]").inner_text() == "1"
     assert screen.axe() == []
     assert screen.layout_shift < 0.1
+
+
+def test_the_usual_columns_fit_a_desktop(site: Site, screen: Screen) -> None:
+    """Nobody scrolls sideways at 1440 pixels to see since when."""
+    furnish(site.company)
+    screen.carry(site.url, site.cookies)
+    screen.page.goto(site.at("cloud-pcs"))
+    table = screen.page.locator(".table.pcs")
+    assert table.locator("thead th:visible").count() == 9
+    wide, room = table.evaluate("t => [t.scrollWidth, t.clientWidth]")
+    assert wide <= room

@@ -219,6 +219,9 @@ def test_a_guest_switches_between_tenants(pages: Browser, company: Company) -> N
     assert there.status == 200
     assert "/admin/contoso.com" in there.links()
     assert pages.post("/admin/fabrikam.com/groups/new", {"displayName": "Sales"}).status == 403
+    side_by_side = pages.get("/tenants")
+    assert "fabrikam.com Cloud PC Reader 0 nothing" in side_by_side.words
+    assert "contoso.com Cloud PC Administrator 0 nothing" in side_by_side.words
     # The start leads to the tenant one was in last.
     start = pages.client.get("/admin", follow_redirects=False)
     assert start.headers["location"] == "/admin/fabrikam.com"

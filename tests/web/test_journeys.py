@@ -203,7 +203,9 @@ def test_without_scripts_pages_read_and_forms_work(
         expect(page.get_by_text("The group Marketing is made")).to_be_visible()
 
 
-def test_two_people_two_tenants_and_a_reader(company: Company, site: Site, chromium: Chromium, shots: object) -> None:
+def test_an_administrator_and_a_reader_side_by_side(
+    company: Company, site: Site, chromium: Chromium, shots: object
+) -> None:
     """What one does the other sees at once; a reader is offered nothing that changes anything."""
     from pathlib import Path
 

@@ -55,6 +55,7 @@ def test_nothing_at_an_address_is_told_as_a_page(pages: Browser) -> None:
         (timedelta(seconds=3), "now"),
         (timedelta(seconds=-42), "42 s ago"),
         (timedelta(minutes=-10, seconds=-51), "10 min ago"),
+        (timedelta(minutes=14, seconds=59), "in 15 min"),
         (timedelta(days=2, hours=3, minutes=5), "in 2 d 3 h"),
     ],
 )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from deskwright import errors
@@ -89,7 +90,9 @@ def relative(then: datetime, now: datetime) -> str:
     if abs(away) < timedelta(seconds=5):
         return "now"
     seconds = abs(away).total_seconds()
-    said = duration(seconds if seconds < 60 else seconds // 60 * 60)
+    if seconds >= 60:  # a whole minute has passed, or is still to come
+        seconds = 60 * (ceil(seconds / 60) if away > timedelta() else seconds // 60)
+    said = duration(seconds)
     return f"in {said}" if away > timedelta() else f"{said} ago"
 
 
