@@ -47,7 +47,7 @@ def service(directory: Path) -> Iterator[tuple[str, str]]:
 
 
 def opened(browser: Browser, url: str, cookie: str, scheme: str) -> Page:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(viewport={"width": 1440, "height": 860}, color_scheme=scheme)  # type: ignore[arg-type]
     context.add_cookies([{"name": "deskwright-session", "value": cookie, "url": url}])
     return context.new_page()
 
