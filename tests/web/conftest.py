@@ -19,7 +19,8 @@ from deskwright.identity import sessions, sign_in
 from deskwright.identity.permissions import ADMINISTRATOR, READER
 from deskwright.operations import roles
 from deskwright.provision.context import World
-from deskwright.web import app, templating
+from deskwright.web import app
+from deskwright.web.csrf import csrf_of
 from tests.company import Company
 from tests.web.browser import chromium, screen, shots
 
@@ -91,7 +92,7 @@ class Browser:
         pairs = list(fields.items()) if isinstance(fields, Mapping) else list(fields)
         listed = [(n, v) for n, vs in pairs for v in (vs if isinstance(vs, list) else [vs])]
         body: dict[str, list[str]] = {}
-        for name, value in [("csrf", templating.csrf_of(self.token)), *listed]:
+        for name, value in [("csrf", csrf_of(self.token)), *listed]:
             body.setdefault(name, []).append(str(value))
         return self._page(self.client.post(self.at(path), data=body, **kw))
 

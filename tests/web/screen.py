@@ -5,6 +5,7 @@ that failed or went elsewhere fails the test when its screen closes, unless the 
 """
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -110,6 +111,14 @@ class Screen:
         found = self.page.evaluate(_RUN_AXE)
         violations = [Violation(v["rule"], v["impact"], v["help"], tuple(v["where"])) for v in found]
         return [v for v in violations if v.impact in ("serious", "critical")]
+
+    def until(self, function: str) -> None:
+        """Ask a JavaScript function until it answers true. Playwright's own waiting evaluates a text inside the page,
+        which our Content-Security-Policy forbids as soon as the first answer is no."""
+        ends = time.monotonic() + TIMEOUT_SECONDS
+        while not self.page.evaluate(function):
+            assert time.monotonic() < ends, f"never true: {function}"
+            self.page.wait_for_timeout(50)
 
     def shot(self, name: str) -> Path:
         """A picture of the whole page, as `name`.png in the directory that DESKWRIGHT_SHOTS names."""

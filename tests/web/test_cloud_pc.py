@@ -11,7 +11,7 @@ from deskwright.domain.status import Status
 from deskwright.identity.permissions import ADMINISTRATOR
 from deskwright.operations import remote_actions
 from deskwright.web.admin.cloud_pc_actions import CHOICES
-from deskwright.web.templating import csrf_of
+from deskwright.web.csrf import csrf_of
 from tests.company import PLAN, Company
 from tests.web import browser
 from tests.web.conftest import Browser, Page, Site, as_person

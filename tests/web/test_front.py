@@ -12,6 +12,7 @@ from deskwright.identity.permissions import READER
 from deskwright.web import cookies, static_files, templating
 from deskwright.web import pages as table
 from deskwright.web.app import POLICY
+from deskwright.web.csrf import csrf_of, is_csrf_of
 from tests.company import Company
 from tests.web.conftest import COOKIE, PASSWORD, Browser, application, as_person, person, session_of, set_password
 
@@ -174,21 +175,21 @@ def test_forms_of_other_sites_do_nothing(pages: Browser, company: Company) -> No
     for data, headers in (
         ({"displayName": "Sales"}, {}),
         ({"displayName": "Sales", "csrf": "x"}, {}),
-        ({"displayName": "Sales", "csrf": templating.csrf_of("another session")}, {}),
-        ({"displayName": "Sales", "csrf": templating.csrf_of(pages.token)}, {"Sec-Fetch-Site": "cross-site"}),
+        ({"displayName": "Sales", "csrf": csrf_of("another session")}, {}),
+        ({"displayName": "Sales", "csrf": csrf_of(pages.token)}, {"Sec-Fetch-Site": "cross-site"}),
     ):
         assert client.post("/admin/contoso.com/groups/new", data=data, headers=headers).status_code == 403
     assert "No groups yet" in pages.get("groups").words
-    header = {"X-CSRF-Token": templating.csrf_of(pages.token)}
+    header = {"X-CSRF-Token": csrf_of(pages.token)}
     assert "is made" in client.post("/admin/contoso.com/groups/new", data={"displayName": "Sales"}, headers=header).text
 
 
 def test_the_token_of_a_form_is_never_the_same_text_twice() -> None:
-    first, second = templating.csrf_of("token"), templating.csrf_of("token")
+    first, second = csrf_of("token"), csrf_of("token")
     assert first != second
-    assert templating.is_csrf_of("token", first)
-    assert templating.is_csrf_of("token", second)
-    assert not templating.is_csrf_of("other", first)
+    assert is_csrf_of("token", first)
+    assert is_csrf_of("token", second)
+    assert not is_csrf_of("other", first)
 
 
 def test_a_reader_sees_and_changes_nothing(pages: Browser, company: Company) -> None:
@@ -250,7 +251,7 @@ def test_hostile_names_are_told_as_they_are(pages: Browser, company: Company) ->
         "<script>alert(1)</script>",
         '"><img src=x onerror=alert(1)>',
         "\u05e9\u05dc\u05d5\u05dd <b>",
-        "{{ 7 * 7 }}",
+        "{{ 7001 * 7001 }}",
         "😀" * 255,
     ):
         made = pages.post("groups/new", {"displayName": name})
@@ -259,7 +260,7 @@ def test_hostile_names_are_told_as_they_are(pages: Browser, company: Company) ->
             assert "<script>alert" not in page.text
             assert "<img src=x" not in page.text
             assert name in page.words
-            assert "49" not in page.words.replace("7 * 7", "")
+            assert str(7001 * 7001) not in page.words
 
 
 def test_notices_are_told_once(pages: Browser) -> None:

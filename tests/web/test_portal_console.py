@@ -17,9 +17,11 @@ from deskwright.identity import sessions
 from deskwright.identity.permissions import ADMINISTRATOR, READER
 from deskwright.operations import audit, consoles, remote_actions, roles
 from deskwright.store.database import Database
-from deskwright.web import admission, templating
+from deskwright.web import admission
+from deskwright.web.csrf import csrf_of
+from deskwright.web.forms import Form
 from deskwright.web.resume import resumable
-from deskwright.web.view import Form, View
+from deskwright.web.view import View
 from tests.company import Company, found
 from tests.web.conftest import COOKIE, Site, application, person, session_of
 from tests.web.screen import Screen
@@ -34,7 +36,7 @@ def cookie(token: str) -> dict[str, str]:
 
 def as_script(token: str) -> dict[str, str]:
     """What a script of our pages sends along."""
-    return {**cookie(token), "X-CSRF-Token": templating.csrf_of(token)}
+    return {**cookie(token), "X-CSRF-Token": csrf_of(token)}
 
 
 @dataclass
@@ -286,7 +288,7 @@ def test_on_a_phone_from_being_made_to_the_screen(site: Site, screen: Screen) ->
     screen.shot("portal-ready-phone")
     page.get_by_role("link", name="Connect").click()
     page.locator("#console[data-state=connected]").wait_for()
-    page.wait_for_function(f"({COLOURS})() > 50")
+    screen.until(f"() => ({COLOURS})() > 50")
     assert screen.axe() == []
     screen.shot("console-phone")
     page.get_by_role("link", name="Leave").click()

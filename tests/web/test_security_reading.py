@@ -23,8 +23,9 @@ from deskwright.identity.passwords import digest
 from deskwright.identity.permissions import ADMINISTRATOR
 from deskwright.operations import guests, users
 from deskwright.store.database import Database
-from deskwright.web import cookies, live, static_files, templating
+from deskwright.web import cookies, live, static_files
 from deskwright.web.admin.cloud_pcs import harmless
+from deskwright.web.csrf import csrf_of
 from tests.company import Company, found
 from tests.web.conftest import COOKIE, PASSWORD, Browser, Page, application, as_person, person, session_of, set_password
 
@@ -107,7 +108,7 @@ def _waiting(shown: Page) -> bool:
 def test_a_form_of_another_site_is_not_kept_to_be_sent_after_signing_in(pages: Browser, company: Company) -> None:
     """Browsers send no Lax cookie with a form of another site: it looks like one whose session has ended."""
     pages.client.cookies.clear()
-    fields = {"displayName": "Theirs", "csrf": templating.csrf_of("x")}
+    fields = {"displayName": "Theirs", "csrf": csrf_of("x")}
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {}):
         shown = pages._page(pages.client.post("/admin/contoso.com/groups/new", data=fields, headers=headers))
         assert shown.status == 401
@@ -142,7 +143,7 @@ def test_signing_in_again_ends_the_session_before(pages: Browser, company: Compa
     set_password(company, "rita")
     shown = pages._page(pages.client.get("/sign-in/link/none"))
     assert shown.status == 410
-    fields = {"csrf": templating.csrf_of(pages.token), "username": "rita@contoso.com", "password": PASSWORD}
+    fields = {"csrf": csrf_of(pages.token), "username": "rita@contoso.com", "password": PASSWORD}
     pages.client.post("/sign-in", data=fields)
     assert pages.client.cookies[COOKIE] != pages.token
     assert sessions.find(company.world.database, pages.token) is None

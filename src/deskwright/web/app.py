@@ -1,6 +1,5 @@
 """Serving the table of pages: who asks, whether they may, whether a form is ours, and what the browser gets."""
 
-import asyncio
 import json
 import logging
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -11,12 +10,9 @@ from uuid import uuid4
 
 from sqlalchemy import exc
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
-from starlette.types import Message, Receive
 
 from deskwright.api.watch import Watch
 from deskwright.authority.forms import NO_STORE, FormCookie
@@ -28,15 +24,15 @@ from deskwright.operations.change import TenantRef
 from deskwright.provision.context import World
 from deskwright.web import live, pages, static_files, templating
 from deskwright.web.cookies import cookie_name, is_local, person_of
+from deskwright.web.csrf import csrf_of, is_csrf_of
+from deskwright.web.forms import Form, Unreadable, read
 from deskwright.web.pages import Needs, Page
 from deskwright.web.portal.consoles import sockets
 from deskwright.web.resume import resumable
-from deskwright.web.view import Answer, File, Form, Shown, View, Went, admin, show, told
+from deskwright.web.view import Answer, File, Shown, View, Went, admin, show, told
 
 log = logging.getLogger(__name__)
 
-LARGEST_UPLOAD = 5 * 1024 * 1024
-_FORM_SECONDS = 30.0
 _NOTICE, _TENANT = "deskwright-notice", "deskwright-tenant"
 _LONGEST_NOTICE = 1500
 POLICY = (
@@ -51,13 +47,6 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-
-
-class _Unreadable(Exception):
-    """The form cannot be read; the text is for the person."""
-
-
-_TOO_LARGE = f"What was sent is larger than {LARGEST_UPLOAD // 1024 // 1024} MB."
 
 
 def routes(world: World, watching: Watch) -> list[BaseRoute]:
@@ -81,8 +70,8 @@ class _Front:
     def endpoint(self, entry: Page) -> Any:
         async def serve(request: Request) -> Response:
             try:
-                form = await _form(request) if entry.method == "POST" else Form()
-            except _Unreadable as bad:
+                form = await read(request) if entry.method == "POST" else Form()
+            except Unreadable as bad:
                 view = View(self.world, request, request.path_params)
                 return await run_in_threadpool(self._page, view, _problem(400, "This cannot be read", str(bad)))
             except ClientDisconnect:
@@ -141,10 +130,8 @@ class _Front:
         # What htmx fetches by itself is not somebody's doing, and keeps no session from ending.
         watches = entry.method == "GET" and view.fragment
         view.session = person_of(self.world, view.request, counts=not watches)
-        ours = self._form_is_ours(view)
+        view.form_is_ours = self._form_is_ours(view, entry)
         if entry.needs is Needs.NOBODY:
-            if entry.method == "POST" and not ours and "csrf" not in view.form:
-                return _problem(403, "This form is not ours", "Open the page again and send it from there.")
             return None
         if view.session is None:
             return self._sign_in(view, entry)
@@ -156,24 +143,23 @@ class _Front:
             if entry.needs is Needs.ADMINISTRATOR and not view.may_change:
                 said = f"You are {place.role} in {place.tenant_name}. This needs the role {ADMINISTRATOR}."
                 return _problem(403, "You may look, but not change", said)
-        if entry.method == "POST" and not ours:
+        if entry.method == "POST" and not view.form_is_ours:
             return _problem(403, "This form is not ours", "Open the page again and send it from there.")
         return None
 
-    def _form_is_ours(self, view: View) -> bool:
+    def _form_is_ours(self, view: View, entry: Page) -> bool:
         request = view.request
-        if request.method != "POST":
-            return True
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
-        if view.session is None:
-            return FormCookie(request).is_ours({"csrf": _csrf(request, view.form)})
-        return self._form_is_of_session(view)
+        if view.session is not None and self._form_is_of_session(view):
+            return True
+        # The form of a page that is open to all may be older than the session.
+        return entry.needs is Needs.NOBODY and FormCookie(request).is_ours(_csrf(request, view.form))
 
     def _form_is_of_session(self, view: View) -> bool:
         """Whether it was made for the session of the browser's cookie, also where that has ended."""
         token = view.request.cookies.get(cookie_name(view.request), "")
-        return bool(token) and templating.is_csrf_of(token, _csrf(view.request, view.form))
+        return bool(token) and is_csrf_of(token, _csrf(view.request, view.form))
 
     def _sign_in(self, view: View, entry: Page) -> Answer:
         """To the sign-in and back. What was entered in a form comes along, sealed for whose session it was.
@@ -237,7 +223,7 @@ class _Front:
         cookie = FormCookie(request)
         form_token = cookie.token()
         session_token = answer.sign_in or (request.cookies.get(cookie_name(request), "") if view.session else "")
-        csrf = templating.csrf_of(session_token) if session_token else form_token
+        csrf = csrf_of(session_token) if session_token else form_token
         text = templating.render(view, answer, csrf, {"notice": _notice(request)})
         response = HTMLResponse(text, answer.status, headers={**_HEADERS, **answer.headers})
         if _NOTICE in request.cookies and answer.block is None:
@@ -298,63 +284,5 @@ def _back(view: View) -> str:
     return view.to() if view.tenant_ else "/"
 
 
-async def _form(request: Request) -> Form:
-    """What was sent. Raises _Unreadable."""
-    told_length = request.headers.get("content-length", "0")
-    if not told_length.isdecimal() or len(told_length) > 18 or int(told_length) > LARGEST_UPLOAD:
-        raise _Unreadable(_TOO_LARGE)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data", ""):
-        raise _Unreadable("Only forms are read here.")
-    fields: list[tuple[str, str]] = []
-    files: dict[str, bytes] = {}
-    try:
-        async with (
-            asyncio.timeout(_FORM_SECONDS),
-            Request(request.scope, _at_most(request.receive)).form(
-                max_files=4, max_fields=5000, max_part_size=LARGEST_UPLOAD
-            ) as sent,
-        ):
-            for name, value in sent.multi_items():
-                if isinstance(value, UploadFile):
-                    files[name] = await value.read(LARGEST_UPLOAD)
-                else:
-                    fields.append((name, value))
-    except TimeoutError:
-        raise _Unreadable("The form took too long to come.") from None
-    except (MultiPartException, ValueError, UnicodeDecodeError) as bad:
-        raise _Unreadable("The form is not valid.") from bad
-    except Exception as bad:  # Starlette tells some broken forms by an HTTPException
-        if type(bad).__name__ != "HTTPException":
-            raise
-        raise _Unreadable("The form is not valid.") from bad
-    if any("\0" in n or "\0" in v or not _storable(v) for n, v in fields):
-        raise _Unreadable("The form has characters that no text may have.")
-    return Form(tuple(fields), files)
-
-
-def _at_most(receive: Receive) -> Receive:
-    """No more than `LARGEST_UPLOAD` bytes, also where no length was told. Raises _Unreadable."""
-    left = LARGEST_UPLOAD
-
-    async def limited() -> Message:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise _Unreadable(_TOO_LARGE)
-        return message
-
-    return limited
-
-
 def _csrf(request: Request, form: Form) -> str:
     return request.headers.get("x-csrf-token") or form.get("csrf")
-
-
-def _storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
 
 from deskwright.web.view import Answer, View
 
@@ -73,8 +72,3 @@ def load() -> list[Page]:
         for module in iter_modules(package.__path__):
             import_module(f"{package.__name__}.{module.name}")
     return PAGES
-
-
-def served(path: str, method: str) -> Any:
-    """The entry of a path as it stands in the table; for tests and links."""
-    return next(p for p in load() if p.path == path and p.method == method)

@@ -7,7 +7,7 @@ from uuid import UUID
 from cryptography.fernet import InvalidToken
 
 from deskwright.store.secrets import Secrets
-from deskwright.web.view import Form
+from deskwright.web.forms import Form
 
 _SECONDS = 1800
 _LARGEST = 200_000

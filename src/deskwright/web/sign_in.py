@@ -1,6 +1,6 @@
 """Signing in and out, choosing a password, and the links by which people first come."""
 
-from deskwright.authority.forms import FormCookie, read_ticket, ticket
+from deskwright.authority.forms import read_ticket, ticket
 from deskwright.domain.rules import Refused
 from deskwright.identity import links, sessions, sign_in
 from deskwright.identity.passwords import SHORTEST
@@ -8,7 +8,6 @@ from deskwright.identity.sign_in import LOCKED_MINUTES, Failure, SignedIn
 from deskwright.web.cookies import cookie_name, is_local
 from deskwright.web.pages import Needs, action, page
 from deskwright.web.resume import resumed
-from deskwright.web.templating import is_csrf_of
 from deskwright.web.throttle import Throttle, TooMany
 from deskwright.web.view import Answer, Shown, View, Went, show
 
@@ -33,7 +32,7 @@ def show_sign_in(view: View) -> Answer:
 @action("/sign-in", Needs.NOBODY)
 def do_sign_in(view: View) -> Answer:
     name = view.form.get("username")
-    if not _ours(view):
+    if not view.form_is_ours:
         return _ask(view, wrong=_STALE, username=name)
     try:
         with throttle.attempt(view.request.client.host if view.request.client else ""):
@@ -51,7 +50,7 @@ def do_sign_in(view: View) -> Answer:
 def choose_password(view: View) -> Answer:
     """After a one-time password."""
     held = read_ticket(view.world.secrets, view.form.get("ticket"))
-    if held is None or not _ours(view):
+    if held is None or not view.form_is_ours:
         return _ask(view, wrong=_STALE)
     new, again = _passwords(view)
     if new != again:
@@ -80,7 +79,7 @@ def use_link(view: View) -> Answer:
     who = links.look(view.database, view.path["token"])
     if who is None:
         return show("sign_in/link_over.html", status=410)
-    if not _ours(view):
+    if not view.form_is_ours:
         return show("sign_in/link.html", status=422, who=who, shortest=SHORTEST, wrong=_STALE)
     new, again = _passwords(view)
     wrong = "" if new == again else "The two are not the same."
@@ -110,14 +109,6 @@ def _signed_in(view: View, who: SignedIn) -> Answer:
     path, fields = waiting
     view.session = sessions.find(view.database, token)
     return Shown("sign_in/resume.html", {"path": path, "fields": fields}, sign_in=token)
-
-
-def _ours(view: View) -> bool:
-    """Whether we made the form for this browser, signed in or not (yet)."""
-    sent = view.form.get("csrf")
-    if FormCookie(view.request).is_ours({"csrf": sent}):
-        return True
-    return view.session is not None and is_csrf_of(view.request.cookies[cookie_name(view.request)], sent)
 
 
 def _passwords(view: View) -> tuple[str, str]:

@@ -11,5 +11,5 @@ def choose(view: View) -> Answer:
     back = view.form.get("back")
     return Went(
         back if is_local(back) else "/",
-        cookies={"deskwright-theme": wanted if wanted in ("light", "dark") else ""},
+        cookies={"deskwright-theme": wanted if wanted in ("light", "dark") else ""} if view.form_is_ours else {},
     )

@@ -18,56 +18,7 @@ from deskwright.operations import tenants
 from deskwright.operations.change import TenantRef
 from deskwright.provision.context import World
 from deskwright.store.database import Database
-
-
-@dataclass(frozen=True)
-class Form:
-    """What a browser sent, in its order; files apart."""
-
-    fields: Sequence[tuple[str, str]] = ()
-    files: Mapping[str, bytes] = field(default_factory=dict)
-
-    def get(self, name: str, default: str = "") -> str:
-        """The last value with that name, without surrounding blanks: a form without JavaScript sends hidden defaults
-        before the boxes that override them."""
-        found = self.all(name)
-        return found[-1] if found else default
-
-    def all(self, name: str) -> list[str]:
-        return [v.strip() for n, v in self.fields if n == name]
-
-    def some(self, name: str) -> list[str]:
-        """The values that are not empty, each once."""
-        return list(dict.fromkeys(v for v in self.all(name) if v))
-
-    def flag(self, name: str) -> bool:
-        return self.get(name).lower() in ("true", "on", "1", "yes")
-
-    def whole(self, name: str) -> int | None:
-        """A whole number; None where nothing was entered. Raises Refused."""
-        text = self.get(name)
-        if not text:
-            return None
-        try:
-            return int(text)
-        except ValueError:
-            raise Refused(name, text[:60], "must be a whole number") from None
-
-    def number(self, name: str) -> float | None:
-        """A number; None where nothing was entered. Raises Refused."""
-        text = self.get(name).replace(",", ".")
-        if not text:
-            return None
-        try:
-            found = float(text)
-        except ValueError:
-            raise Refused(name, text[:60], "must be a number") from None
-        if found != found or abs(found) == float("inf"):
-            raise Refused(name, text[:60], "must be a number")
-        return found
-
-    def __contains__(self, name: object) -> bool:
-        return any(n == name for n, _ in self.fields)
+from deskwright.web.forms import Form
 
 
 @dataclass
@@ -82,6 +33,8 @@ class View:
     tenant_: TenantRef | None = None
     role: str = ""
     form: Form = field(default_factory=Form)
+    form_is_ours: bool = False
+    """Made by us for this browser: only pages that are open to all need to ask."""
     errors: dict[str, str] = field(default_factory=dict)
     """By the name of the field, "" for what belongs to none."""
 
@@ -133,9 +86,6 @@ class View:
     def asked(self, name: str, default: str = "") -> str:
         """A value of the query string."""
         return self.request.query_params.get(name, default)
-
-    def asked_all(self, name: str) -> list[str]:
-        return [v for v in self.request.query_params.getlist(name) if v]
 
     @cached_property
     def now(self) -> datetime:

@@ -6,8 +6,9 @@ from deskwright.domain.rules import Refused
 from deskwright.operations import policies, policy_preview
 from deskwright.web import words
 from deskwright.web.admin import policy_form
+from deskwright.web.forms import Form
 from deskwright.web.pages import Needs, action, page
-from deskwright.web.view import Answer, Form, View, Went, show
+from deskwright.web.view import Answer, View, Went, show
 from deskwright.web.wizard import Step, Wizard
 
 _PATH = "/admin/{tenant}/policies/new"
