@@ -25,14 +25,22 @@ class WriteFile:
 
 @dataclass(frozen=True)
 class RunCommand:
-    """A command line of the guest's own shell, for what has no declarative form."""
+    """A command line of the guest's own shell (sh, PowerShell), for what has no declarative form.
+
+    `check` is one that succeeds only if the result is there, and prints what it read: then it decides, because some
+    commands fail where there is nothing left to do. Without it the exit code does.
+    """
 
     command: str
+    check: str = ""
 
 
 @dataclass(frozen=True)
 class AddAdministrator:
-    """Membership of BUILTIN\\Administrators by its SID (its name is localised), or of the sudo group."""
+    """Membership of BUILTIN\\Administrators by its SID (its name is localised), or of the sudo group.
+
+    On Linux a directory's identity (user@domain) gets a rule of sudo's instead: it need not be known there yet.
+    """
 
     member: str
 
@@ -40,6 +48,23 @@ class AddAdministrator:
 @dataclass(frozen=True)
 class RemoveAdministrator:
     member: str
+
+
+@dataclass(frozen=True)
+class SetComputerName:
+    """The machine's own name: at once on Linux, from the next start on in Windows."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class WriteRecord:
+    """What Deskwright tells the machine about itself, for its own programs there: ``NAME.json`` in the folder of
+    Deskwright's own (``/etc/deskwright``, ``%ProgramData%\\Deskwright``), readable for administrators only."""
+
+    name: str
+    content: str = field(repr=False)
+    """JSON; it may hold a token."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +76,7 @@ class GrowPartition:
 
 @dataclass(frozen=True)
 class BlockPorts:
-    """Inbound firewall rules; `except_from` is the address of Deskwright's own gateway."""
+    """Inbound firewall rules; `except_from` is the address or network of Deskwright's own gateway, or empty."""
 
     tcp: tuple[int, ...]
     udp: tuple[int, ...]
@@ -86,6 +111,8 @@ Action = (
     | RunCommand
     | AddAdministrator
     | RemoveAdministrator
+    | SetComputerName
+    | WriteRecord
     | GrowPartition
     | BlockPorts
     | CreateAccount

@@ -30,18 +30,35 @@ polkit.addRule(function (action, subject) {
   if (power.test(action.id) && !subject.isInGroup("root")) return polkit.Result.NO;
 });
 """
+# The desktop's own switch. Not its xfce4-session.xml: that file holds what a session consists of.
 _XFCE_NO_POWER = """\
-<?xml version="1.0" encoding="UTF-8"?>
-<channel name="xfce4-session" version="1.0">
-  <property name="shutdown" type="empty">
-    <property name="ShowHibernate" type="bool" value="false" locked="*"/>
-    <property name="ShowSuspend" type="bool" value="false" locked="*"/>
-  </property>
-</channel>
+[xfce4-session]
+Shutdown=NONE
 """
-_XRDP_TIME_ZONE = """\
-# The session takes the time zone of the device the person sits at, where its client sends it.
-if [ -n "$XRDP_CLIENT_TIMEZONE" ]; then TZ="$XRDP_CLIENT_TIMEZONE"; export TZ; fi
+# Debian's xrdp tells a session nothing of its client's time zone. Whoever knows it says it here: what opens the
+# session by the variable, the person by the file, for which no right is needed.
+_TIME_ZONE = """\
+# The session's time zone is that of the device the person sits at, where someone says which.
+deskwright_zone="${XRDP_CLIENT_TIMEZONE:-}"
+if [ -z "$deskwright_zone" ] && [ -r "${HOME:-}/.config/deskwright/time-zone" ]; then
+  read -r deskwright_zone <"$HOME/.config/deskwright/time-zone" || :
+fi
+case "$deskwright_zone" in
+"" | /* | *..*) ;;
+*) if [ -f "/usr/share/zoneinfo/$deskwright_zone" ]; then TZ="$deskwright_zone"; export TZ; fi ;;
+esac
+unset deskwright_zone
+"""
+# What reagentc prints is localised; the file it keeps is not.
+_RECOVERY_IS_OFF = (
+    r"$state = ([xml](Get-Content -Raw $env:SystemRoot\System32\Recovery\ReAgent.xml)).WindowsRE.InstallState.state; "
+    "if ($state -ne '0') { throw ('Windows RE, InstallState ' + $state) }; 'Windows RE, InstallState 0'"
+)
+_NO_RECOVERY_ENTRY = """\
+if [ ! -e /boot/grub/grub.cfg ]; then echo "no boot menu here"
+elif grep -q "gnulinux-.*-recovery-" /boot/grub/grub.cfg; then echo "a recovery entry in the boot menu"; exit 1
+else echo "no recovery entry in the boot menu"
+fi
 """
 
 
@@ -55,17 +72,17 @@ def hide_power_icons(os_family: str) -> Actions:
         )
     return (
         WriteFile("/etc/polkit-1/rules.d/50-deskwright-power.rules", _POLKIT_NO_POWER),
-        WriteFile("/etc/xdg/xfce4/xfconf/xfce-perchannel-xml/xfce4-session.xml", _XFCE_NO_POWER),
+        WriteFile("/etc/xdg/xfce4/kiosk/kioskrc", _XFCE_NO_POWER),
     )
 
 
 def disable_reset(os_family: str) -> Actions:
     """P2"""
     if os_family == "windows":
-        return (RunCommand("reagentc.exe /disable"),)
+        return (RunCommand("reagentc.exe /disable", _RECOVERY_IS_OFF),)
     return (
         WriteFile("/etc/default/grub.d/50-deskwright.cfg", 'GRUB_DISABLE_RECOVERY="true"\n'),
-        RunCommand("if command -v update-grub >/dev/null; then update-grub; fi"),
+        RunCommand("if command -v update-grub >/dev/null; then update-grub; fi", _NO_RECOVERY_ENTRY),
     )
 
 
@@ -86,7 +103,7 @@ def time_zone_redirection(os_family: str) -> Actions:
     if os_family == "windows":
         path = r"SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services"
         return (SetRegistry(path, "fEnableTimeZoneRedirection", 1),)
-    return (WriteFile("/etc/profile.d/deskwright-time-zone.sh", _XRDP_TIME_ZONE),)
+    return (WriteFile("/etc/profile.d/deskwright-time-zone.sh", _TIME_ZONE),)
 
 
 def grow_partition(storage_gb: int) -> Actions:
