@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 DEV_SETUP := $(VENV)/.set-up-to-develop
+LIBVIRT := $(VENV)/.set-up-libvirt
 PIN := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 # Two test processes share the two cores of a small machine; more of them help where there are more.
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs screenshots bench lock clean
+.PHONY: help setup libvirt demo test check format docs screenshots bench lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,17 +32,42 @@ $(SETUP): requirements.lock pyproject.toml Makefile src/deskwright/web/packages/
 	@$(BIN)/python -m deskwright.web.packages
 	@touch $@
 
-# What tests and checks need on top; the official Graph SDKs are most of it. Tests of the pages need a browser, too.
-$(DEV_SETUP): $(SETUP) requirements-dev.lock
+# Installs packages of the system where it may: $(call packages,what they are for,names,what will not work without).
+define packages
+missing=""; for p in $(2); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "Missing for $(1):$$missing"; \
+	  if ! command -v apt-get >/dev/null; then echo "There is no apt-get here: $(3)"; \
+	  elif [ "$$(id -u)" = 0 ]; then echo "Installing them with apt-get ..."; apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	  elif sudo -n true 2>/dev/null; then echo "Installing them with sudo apt-get ..."; sudo apt-get update -qq && \
+	    sudo DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	  else echo "This needs an administrator: sudo apt install$$missing"; echo "Without: $(3)"; fi; fi
+endef
+
+HYPERVISOR := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base ovmf swtpm swtpm-tools
+IMAGE_TOOLS := mmdebstrap e2fsprogs fakeroot
+BINDING := libvirt-dev pkg-config gcc libc6-dev
+
+# A hypervisor, what images are built with, and the Python binding, which is built against the system's library.
+$(LIBVIRT): $(SETUP) requirements-libvirt.lock
+	@$(call packages,real machines,$(HYPERVISOR) $(IMAGE_TOOLS) $(BINDING),sites of kind libvirt cannot be used)
+	@$(PYTHON) -c 'import os, sysconfig, sys; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || \
+	  { $(call packages,the Python binding of libvirt,python3-dev,sites of kind libvirt cannot be used); }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-libvirt.lock
+	@touch $@
+
+libvirt: $(LIBVIRT)  ## What real machines need: libvirt, QEMU, and the Python binding
+
+# What tests and checks need on top; the official Graph SDKs are most of it. Tests of the pages need a browser, those of
+# the guest's scripts what they are executed by.
+$(DEV_SETUP): $(LIBVIRT) requirements-dev.lock
 	@echo "Adding what tests need (one to two minutes, once) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m deskwright.web.packages --tests tests/web/vendor
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
-	  echo "Chromium is missing; installing the package chromium (one to two minutes, once)."; \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -qq -y chromium >/dev/null; \
-	  elif sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo apt-get install -qq -y chromium >/dev/null; \
-	  else false; fi; } || \
-	  echo "Without Chromium the tests in tests/web that use a screen will fail. Install it: sudo apt install chromium"
+	  $(call packages,the tests of pages,chromium,tests in tests/web that use a screen will fail); }
+	@$(call packages,the tests of what runs inside a guest,nftables sudo wine wine64 iproute2,tests in tests/guest will fail)
 	@touch $@
 
 demo: $(SETUP)  ## The main job, visibly: a sample company gets its Cloud PCs (KEEP=1 leaves it running)
@@ -74,7 +100,8 @@ bench: $(DEV_SETUP)  ## Speed and memory, as ratios in one run
 
 lock: $(DEV_SETUP)  ## Pin the dependencies anew
 	@$(PIN) --upgrade pyproject.toml --group build --output-file requirements.lock
-	@$(PIN) pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(PIN) pyproject.toml --extra libvirt --constraint requirements.lock --output-file requirements-libvirt.lock
+	@$(PIN) pyproject.toml --group dev --extra libvirt --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## Remove what was made here
 	rm -rf $(VENV) src/deskwright/web/static/vendor tests/web/vendor .demo .mypy_cache .ruff_cache .hypothesis

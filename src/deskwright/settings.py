@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None, description="A PostgreSQL of yours (postgresql://...); unset: the embedded one."
     )
+    image_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_cache_path("deskwright") / "images",
+        description="Where gallery images are built and kept, on the machine that builds them; it can be emptied.",
+    )
     concurrency: int = Field(default=8, ge=1, le=256, description="Runs that one worker process carries at once.")
     heartbeat_seconds: float = Field(
         default=2.0, gt=0, description="How often a worker says that it lives (real time)."

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from deskwright.domain.resources import Kind
+from deskwright.providers import rfb
 from deskwright.providers.contract import Screen
 from deskwright.providers.simulator import desktop, screen
 from deskwright.providers.simulator.desktop import Shown
@@ -333,9 +334,9 @@ def test_pixels_of_fewer_bits() -> None:
 
 def test_the_servers_answer_is_the_one_other_viewers_give() -> None:
     """By a value that does not come from this repository's code: DES of eight zeros under a key of zeros."""
-    assert screen._answer(bytes(16), "\0" * 8) == bytes.fromhex("8ca64de9c1b123a7") * 2
+    assert rfb.response(bytes(16), "\0" * 8) == bytes.fromhex("8ca64de9c1b123a7") * 2
     for secret in ("aB3-_xYz", "short"):
-        assert screen._answer(b"0123456789abcdef", secret) == answer(b"0123456789abcdef", secret)
+        assert rfb.response(b"0123456789abcdef", secret) == answer(b"0123456789abcdef", secret)
 
 
 def test_a_viewer_who_goes_away_in_the_middle_leaves_nothing() -> None:

@@ -119,7 +119,7 @@ def everything(outside: Outside) -> list[float]:
     ask(lambda: p.compute.attach_nic(outside.call("C3"), vm, Network()))
     ask(lambda: p.directory.join_domain(outside.call("C4"), "CPC-A", vm, DOMAIN))
     device = ask(lambda: p.directory.find_device(outside.call("C4"), "CPC-A", ATTRIBUTES))
-    managed = ask(lambda: p.management.enrol(outside.call("C5"), device.external_id, "CPC-A", ATTRIBUTES))
+    managed = ask(lambda: p.management.enrol(outside.call("C5"), device.external_id, "CPC-A", vm, ATTRIBUTES))
     ask(lambda: p.management.set_primary_user(outside.call("C6"), managed.external_id, "adele@contoso.com"))
     ask(lambda: p.compute.configure_guest(outside.call("P1"), vm, configuration.hide_power_icons("windows")))
     ask(lambda: p.compute.try_sign_in_path(outside.call("A0"), vm))
@@ -416,8 +416,8 @@ def operation(outside: Outside, step: str, **changes: Any) -> Any:
     if step in {"C5", "C6"}:
         device = outside.device(vm, **nobody).external_id
         if step == "C5":
-            return p.management.enrol(call, device, "CPC-A", ATTRIBUTES)
-        managed = p.management.enrol(outside.call("C5", **nobody), device, "CPC-A", ATTRIBUTES)
+            return p.management.enrol(call, device, "CPC-A", vm, ATTRIBUTES)
+        managed = p.management.enrol(outside.call("C5", **nobody), device, "CPC-A", vm, ATTRIBUTES)
         return p.management.set_primary_user(call, managed.external_id, "adele@contoso.com")
     match step:
         case "R1":

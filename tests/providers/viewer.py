@@ -1,6 +1,5 @@
 """A small RFB 3.8 viewer (RFC 6143) for tests, written from the protocol and not from our server."""
 
-import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,7 +101,8 @@ def answer(challenge: bytes, password: str) -> bytes:
 @contextmanager
 def connected(screen: Screen) -> Iterator[Viewer]:
     """A viewer over TCP, before its handshake. `receive` raises EOFError where the server has ended it."""
-    with socket.create_connection((screen.host, screen.port), 20) as wire:
+    with screen.connect() as wire:
+        wire.settimeout(20)
 
         def receive(count: int) -> bytes:
             held = b""

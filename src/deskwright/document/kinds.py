@@ -50,6 +50,9 @@ def _site(name: str = "region") -> str:
 
 
 _SITE_NAME = "(SELECT s.name FROM sites s WHERE s.id = t.site_id)"
+# As `providers.registry.with_companions` has it.
+_COMPANION = """jsonb_build_object('kind',
+    CASE WHEN d.after->'compute'->>'kind' = 'simulator' THEN 'simulator' ELSE 'builtin' END)"""
 SEPARATOR = "\n"
 """Between the parts of a key; names hold no line breaks."""
 
@@ -70,8 +73,8 @@ KINDS: dict[str, Kind] = {
                 "region_group": _text("regionGroup"),
                 "region": f"COALESCE({_text('regionName')}, {_text('name')})",
                 "compute": "d.after->'compute'",
-                "directory": "d.after->'directory'",
-                "management": "d.after->'management'",
+                "directory": f"COALESCE(d.after->'directory', {_COMPANION})",
+                "management": f"COALESCE(d.after->'management', {_COMPANION})",
             },
             order="t.created_at, t.name",
         ),

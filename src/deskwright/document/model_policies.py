@@ -276,7 +276,7 @@ MODELS: dict[str, type[Entry]] = {
     m.section: m for m in (Site, User, Group, ServicePlan, License, Connection, DeviceImage, UserSetting, Policy)
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "sites": {f: {"kind": "simulator"} for f in ("compute", "directory", "management")},
+    "sites": {"compute": {"kind": "simulator"}},
     "users": {"accountEnabled": True},
     "groups": {"kind": "security"},
     "userSettings": {
@@ -294,4 +294,5 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "localAdminEnabled": False,
     },
 }
-"""What a new object has where the document does not say; for a site without a region its name."""
+"""What a new object has where the document does not say; for a site without a region its name,
+and for one without a directory or management what goes with its compute provider."""

@@ -20,7 +20,8 @@ from deskwright.domain.regions import default_sites
 from deskwright.domain.rules import Refused
 from deskwright.operations.change import TenantRef
 from deskwright.operations.named import check_name
-from deskwright.operations.sites import SIMULATED, check_providers
+from deskwright.operations.sites import check_providers
+from deskwright.providers.registry import with_companions
 from deskwright.provision.context import World
 from deskwright.settings import TenantSettings
 
@@ -257,8 +258,7 @@ class Stager:
         )
 
     def _check_site(self, item: Item, site: Site) -> None:
-        given = {"compute": site.compute, "directory": site.directory, "management": site.management}
-        values = {"name": site.name, **{k: dict(v or SIMULATED) for k, v in given.items()}}
+        values = {"name": site.name, **with_companions(site.compute, site.directory, site.management)}
         try:
             check_providers(self._world.database, self._tenant, values)
         except Refused as refused:

@@ -7,7 +7,7 @@ a screen is given away before it is written down who asked for it.
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -62,6 +62,8 @@ def open_console(world: World, tenant: TenantRef, actor: str, cloud_pc: str, *, 
         "until": time.time() + TICKET_SECONDS,
         "host": screen.host,
         "port": screen.port,
+        "machine": screen.machine,
+        "site": str(machine.ground.site_id),
     }
     return Ticket(row.id, row.display_name, world.secrets.encrypt(json.dumps(held)).decode(), screen.password)
 
@@ -73,7 +75,13 @@ def screen_of(world: World, tenant: TenantRef, actor: str, sealed: str) -> Scree
     except (InvalidToken, ValueError):
         return None
     mine = (held.get("for"), held.get("tenant"), held.get("actor")) == ("console", str(tenant.id), actor)
-    return Screen(held["host"], held["port"]) if mine and held["until"] >= time.time() else None
+    if not mine or held["until"] < time.time():
+        return None
+    screen = Screen(held["host"], held["port"], machine=held["machine"])
+    if not screen.machine:
+        return screen
+    compute = providers_for(world.database, load_site(world.database, UUID(held["site"]))).compute
+    return replace(screen, way=lambda: compute.reach(screen))
 
 
 def screenshot(world: World, tenant: TenantRef, actor: str, cloud_pc: str, *, own: UUID | None = None) -> bytes:

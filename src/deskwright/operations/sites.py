@@ -11,11 +11,10 @@ from deskwright.domain.rules import Refused
 from deskwright.operations import named
 from deskwright.operations.change import TenantRef, change
 from deskwright.operations.named import Item, Noun
-from deskwright.providers.registry import Site, providers_for
+from deskwright.providers.registry import Site, providers_for, with_companions
 from deskwright.store.database import Database
 from deskwright.store.tables import connections, sites
 
-SIMULATED: Mapping[str, Any] = {"kind": "simulator"}
 # A site's configuration is shown to every reader of the tenant and stored as it is.
 _SECRET_WORDS = ("password", "secret", "token", "credential", "key")
 
@@ -58,16 +57,15 @@ def create(
     management: Mapping[str, Any] | None = None,
     confirmed: bool = False,
 ) -> Item:
-    """Add a site. Its region is its name where none is given. Providers are simulated unless said otherwise."""
+    """Add a site. Its region is its name where none is given. Its compute provider is the simulator
+    unless said otherwise; directory and management are those that go with it."""
     name = named.check_name("name", name, longest=64)
     region = named.check_name("region", region or name, longest=64)
     values: dict[str, Any] = {
         "name": name,
         "region": region,
         "region_group": check_region_group(region_group),
-        "compute": dict(compute or SIMULATED),
-        "directory": dict(directory or SIMULATED),
-        "management": dict(management or SIMULATED),
+        **with_companions(compute, directory, management),
     }
     _refuse_region_elsewhere(region, region_group)
     check_providers(database, tenant, values)

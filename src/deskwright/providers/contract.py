@@ -16,7 +16,8 @@ Callers rely on nothing that is not written here. `tests/providers/conformance.p
 and every implementation passes them.
 """
 
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -25,6 +26,8 @@ from uuid import UUID
 from deskwright.domain.plans import Size
 from deskwright.domain.resources import Kind, idempotency_key, shared_key
 from deskwright.guest.actions import Action
+
+_CONNECT_SECONDS = 10.0
 
 
 class ProviderError(Exception):
@@ -116,6 +119,13 @@ class Screen:
     port: int
     password: str = field(default="", repr=False)
     """For VNC authentication, at most 8 characters; empty where the server asks for none."""
+    machine: str = ""
+    """Whose it is, for a provider whose way there is not host and port; see `Compute.reach`."""
+    way: Callable[[], socket.socket] | None = field(default=None, repr=False, compare=False)
+
+    def connect(self) -> socket.socket:
+        """A connection to it. Raises OSError."""
+        return self.way() if self.way else socket.create_connection((self.host, self.port), _CONNECT_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -183,6 +193,10 @@ class Compute(Protocol):
         """Where the machine's screen answers now. Raises endpointCheckFailed where the machine is off or gone."""
         ...
 
+    def reach(self, screen: Screen) -> socket.socket:
+        """A connection to a screen that `screen` told of, from any process while its password lives. Raises OSError."""
+        ...
+
     def screenshot(self, call: Call, vm_id: str) -> bytes:
         """What the machine shows now, as PNG. Raises endpointCheckFailed where the machine is off or gone."""
         ...
@@ -232,7 +246,7 @@ class Directory(Protocol):
 class Management(Protocol):
     """Mobile device management."""
 
-    def enrol(self, call: Call, device_id: str, computer_name: str, attributes: Mapping[str, str]) -> Made:
+    def enrol(self, call: Call, device_id: str, computer_name: str, vm_id: str, attributes: Mapping[str, str]) -> Made:
         """A managed device, enrolled as a device by a one-time token. Raises intuneEnrollFailed and its siblings."""
         ...
 

@@ -55,7 +55,8 @@ async def connect(websocket: WebSocket, screen: Screen, still: Still = lambda _:
     await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            reader, writer = await asyncio.open_connection(screen.host, screen.port, limit=_CHUNK)
+            wire = await run_in_threadpool(screen.connect)
+            reader, writer = await asyncio.open_connection(sock=wire, limit=_CHUNK)
     except (OSError, TimeoutError):
         await _close(websocket, (_FAILED, "The screen does not answer"))
         return

@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import json
+import socket
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -298,6 +299,9 @@ class SimulatedCompute:
 
         machine.face(self._database, call, vm_id)
         return screen.opened(vm_id, look)
+
+    def reach(self, screen: Screen) -> socket.socket:
+        return screen.connect()
 
     def screenshot(self, call: Call, vm_id: str) -> bytes:
         from deskwright.providers.simulator import screen

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from deskwright.domain.resources import Kind
 from deskwright.domain.rules import Refused
-from deskwright.providers.contract import Call, DomainJoin, Found, Made, NotYet, ProviderError
+from deskwright.providers.contract import Call, Compute, DomainJoin, Found, Made, NotYet, ProviderError
 from deskwright.providers.simulator import durations, faults, making, world
 from deskwright.providers.simulator.making import Wanted
 from deskwright.providers.site import Site
@@ -39,7 +39,8 @@ _FIND = statement(
 class SimulatedDirectory:
     """Configuration: ``{kind: simulator, identity: entra | local}``."""
 
-    def __init__(self, database: Database, site: Site) -> None:
+    def __init__(self, database: Database, site: Site, compute: Compute | None = None) -> None:
+        del compute  # a simulated machine knows of its devices without being told
         self._database, self._site = database, site
         self.identity: str = site.directory.get("identity", "entra")
         if self.identity not in _IDENTITIES:

@@ -16,8 +16,10 @@ from deskwright.guest.actions import (
     GrowPartition,
     RemoveAdministrator,
     RunCommand,
+    SetComputerName,
     SetRegistry,
     WriteFile,
+    WriteRecord,
 )
 
 # A gallery image's own size; the rest of a larger disk is free until the partition is grown (P6).
@@ -25,10 +27,12 @@ IMAGE_GB = 64
 
 
 def record(action: Action, vm_id: str) -> dict[str, Any]:
-    """`action` as JSON. Of a password a machine keeps only a digest, also a simulated one."""
+    """`action` as JSON. Of a password, and of a record that may hold a token, only a digest is kept here."""
     recorded = {"do": type(action).__name__, **asdict(action)}
     if isinstance(action, EnableAccount):
         recorded["password"] = password_digest(vm_id, action.password)
+    if isinstance(action, WriteRecord):
+        recorded["content"] = password_digest(vm_id, action.content)
     return recorded
 
 
@@ -43,12 +47,16 @@ def printed(action: Action) -> str:
             return f"HKLM\\{path}: {name} = {value}"
         case WriteFile(path, content, mode):
             return f"{path}: {len(content)} characters, mode {mode:o}"
+        case WriteRecord(name):
+            return f"record {name} kept"
         case RunCommand(command):
             return f"{command}: exit code 0"
         case AddAdministrator(member):
             return f"{member} is a local administrator"
         case RemoveAdministrator(member):
             return f"{member} is not a local administrator"
+        case SetComputerName(name):
+            return f"computer name {name}"
         case GrowPartition(to_gb):
             return f"the operating system's partition has {to_gb} GB"
         case BlockPorts(tcp, udp, except_from):
@@ -64,10 +72,11 @@ def printed(action: Action) -> str:
 def state(machine: Mapping[str, Any], done: Iterable[list[dict[str, Any]]]) -> dict[str, Any]:
     """The machine's state after `done`, the recorded actions of each operation in order.
 
-    registry: path -> name -> value; files: path -> content, mode; commands; administrators; ports: tcp, udp,
-    exceptFrom; partition_gb; accounts: name -> enabled, mustChangePassword, password (a digest); maySignIn. All of
-    this stands on the disk, and comes back with a snapshot. Of the machine itself: power (running | poweredOff),
-    restarts (how many), size (vCPU, GB of memory, GB of disk), model.
+    registry: path -> name -> value; files: path -> content, mode; records: name -> a digest of its content; commands;
+    administrators; computerName, once set; ports: tcp, udp, exceptFrom; partition_gb; accounts: name -> enabled,
+    mustChangePassword, password (a digest); maySignIn. All of this stands on the disk, and comes back with a snapshot.
+    Of the machine itself: power (running | poweredOff), restarts (how many), size (vCPU, GB of memory, GB of disk),
+    model.
     """
     disk = _fresh(machine)
     taken: dict[str, dict[str, Any]] = {}
@@ -98,6 +107,7 @@ def _fresh(machine: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "registry": {},
         "files": {},
+        "records": {},
         "commands": [],
         "administrators": [],
         "ports": {"tcp": [], "udp": [], "exceptFrom": None},
@@ -113,6 +123,8 @@ def _do(inside: dict[str, Any], action: dict[str, Any]) -> None:
             inside["registry"].setdefault(path, {})[name] = value
         case {"do": "WriteFile", "path": path, "content": content, "mode": mode}:
             inside["files"][path] = {"content": content, "mode": mode}
+        case {"do": "WriteRecord", "name": name, "content": content}:
+            inside["records"][name] = content
         case {"do": "RunCommand", "command": command}:
             inside["commands"].append(command)
         case {"do": "AddAdministrator", "member": member}:
@@ -123,6 +135,8 @@ def _do(inside: dict[str, Any], action: dict[str, Any]) -> None:
                 inside["maySignIn"].append(member)
         case {"do": "RemoveAdministrator", "member": member}:
             inside["administrators"] = [m for m in inside["administrators"] if m != member]
+        case {"do": "SetComputerName", "name": name}:
+            inside["computerName"] = name
         case {"do": "GrowPartition", "to_gb": to_gb}:
             inside["partition_gb"] = max(inside["partition_gb"], to_gb)
         case {"do": "BlockPorts", "tcp": tcp, "udp": udp, "except_from": except_from}:

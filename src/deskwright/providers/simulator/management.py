@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from deskwright.domain.resources import Kind
-from deskwright.providers.contract import Call, Found, Made, NotYet, ProviderError
+from deskwright.providers.contract import Call, Compute, Found, Made, NotYet, ProviderError
 from deskwright.providers.simulator import durations, faults, making, world
 from deskwright.providers.simulator.making import Wanted
 from deskwright.providers.site import Site
@@ -41,10 +41,11 @@ _ASSIGN = statement(
 class SimulatedManagement:
     """Configuration: ``{kind: simulator}``."""
 
-    def __init__(self, database: Database, site: Site) -> None:
+    def __init__(self, database: Database, site: Site, compute: Compute | None = None) -> None:
+        del compute  # a simulated machine knows of its devices without being told
         self._database, self._site = database, site
 
-    def enrol(self, call: Call, device_id: str, computer_name: str, attributes: Mapping[str, str]) -> Made:
+    def enrol(self, call: Call, device_id: str, computer_name: str, vm_id: str, attributes: Mapping[str, str]) -> Made:
         # The token is good for this one device; what is kept of it is only which one it was.
         token = hashlib.sha256(call.key(Kind.MANAGED_DEVICE).encode()).hexdigest()[:12]
         data = {

@@ -20,10 +20,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
-from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from PIL import Image, ImageChops
 
+from deskwright.providers import rfb
 from deskwright.providers.contract import Screen
 from deskwright.providers.simulator.desktop import HEIGHT, WIDTH, Shown, draw
 from deskwright.providers.simulator.machine import Facts
@@ -40,8 +39,6 @@ _SEND_SECONDS = 30.0
 _LOOK_SECONDS = 5.0
 _FRAME_SECONDS = 1 / 30
 _LONGEST_CUT_TEXT = 65_536
-_VERSION = b"RFB 003.008\n"
-_VNC_AUTHENTICATION = 2
 _RAW = 0
 
 Look = Callable[[], Facts | None]
@@ -141,17 +138,9 @@ def _redeem(challenge: bytes, response: bytes) -> _Opening | None:
     now = time.monotonic()
     with _lock:
         for secret, opening in _openings.items():
-            if opening.until >= now and hmac.compare_digest(_answer(challenge, secret), response):
+            if opening.until >= now and hmac.compare_digest(rfb.response(challenge, secret), response):
                 return _openings.pop(secret)
     return None
-
-
-def _answer(challenge: bytes, secret: str) -> bytes:
-    """VNC authentication (RFC 6143, 7.2.2): DES by the secret, each byte of it with its bits mirrored."""
-    key = bytes(int(f"{byte:08b}"[::-1], 2) for byte in secret.encode("ascii").ljust(8, b"\0")[:8])
-    # DES is what the protocol has; three times the same key is one DES.
-    encryptor = Cipher(TripleDES(key * 3), modes.ECB()).encryptor()  # noqa: S305
-    return encryptor.update(challenge) + encryptor.finalize()
 
 
 @dataclass
@@ -202,14 +191,14 @@ class _Visit:
     # --- the handshake ----------------------------------------------------------------------------------
 
     async def _authenticate(self, full: bool) -> _Opening:
-        self._writer.write(_VERSION)
+        self._writer.write(rfb.VERSION)
         version = await self._reader.readexactly(12)
         if not version.startswith(b"RFB 003.") or not version.endswith(b"\n") or version[8:11] < b"008":
             raise _Refused("it does not speak RFB 3.8")
         if full:
             await self._end(b"\0", f"{MOST_CONNECTIONS} screens are open already")
-        self._writer.write(bytes([1, _VNC_AUTHENTICATION]))
-        if await self._byte() != _VNC_AUTHENTICATION:
+        self._writer.write(bytes([1, rfb.VNC_AUTHENTICATION]))
+        if await self._byte() != rfb.VNC_AUTHENTICATION:
             await self._end(struct.pack(">I", 1), "VNC authentication is needed")
         challenge = secrets.token_bytes(16)
         self._writer.write(challenge)

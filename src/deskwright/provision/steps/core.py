@@ -94,7 +94,8 @@ def join_directory(ctx: StepContext) -> Done:
 def enrol_device(ctx: StepContext) -> Done:
     """C5: device enrolment in management, with a one-time token and no user's credentials."""
     attributes = {"model": ctx.run.plan_name, "enrollmentProfileName": str(ctx.run.policy["display_name"])}
-    made = ctx.providers.management.enrol(ctx.call, ctx.so_far["deviceId"], ctx.so_far["computerName"], attributes)
+    name, vm = ctx.so_far["computerName"], ctx.so_far["vmId"]
+    made = ctx.providers.management.enrol(ctx.call, ctx.so_far["deviceId"], name, vm, attributes)
     return Done({Kind.MANAGED_DEVICE: made}, {"managedDeviceId": made.external_id}, "enrolled as a device")
 
 

@@ -1,0 +1,104 @@
+"""Running scripts inside a machine by its QEMU guest agent (https://qemu.org/docs/master/interop/qemu-ga-ref.html).
+
+A script comes over the agent's channel and the interpreter's standard input: nothing of it stands in a process list,
+in the guest or on the host.
+"""
+
+import base64
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import libvirt
+import libvirt_qemu
+
+from deskwright.guest.script import Script
+from deskwright.providers.libvirt.host import is_absent, is_lost, said
+
+ANSWER_SECONDS = 5
+"""For one command of the agent's; the agent answers at once or is not there."""
+RUN_SECONDS = 25.0
+"""For a script. Those that are told here take a second or two, and some under emulation ten."""
+
+
+class Silent(Exception):
+    """The agent does not answer (yet)."""
+
+
+class StillRuns(Exception):
+    """A script did not end within `RUN_SECONDS`. Doing it again is harmless."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    output: str = field(repr=False)
+
+
+def answers(machine: Any) -> bool:
+    """Whether the agent is there."""
+    try:
+        _command(machine, "guest-ping")
+    except Silent:
+        return False
+    return True
+
+
+def run(machine: Any, script: Script) -> Ran:
+    """Run a script inside and wait for its end. Raises Silent, StillRuns."""
+    path, *arguments = script.interpreter
+    asked = {
+        "path": path,
+        "arg": arguments,
+        "input-data": base64.b64encode(script.text.encode()).decode(),
+        "capture-output": True,
+    }
+    pid = _command(machine, "guest-exec", asked)["pid"]
+    ends, pause = time.monotonic() + RUN_SECONDS, 0.02
+    while True:
+        status = _command(machine, "guest-exec-status", {"pid": pid})
+        if status["exited"]:
+            return Ran(int(status.get("exitcode", 128 + status.get("signal", 0))), _output(status))
+        if time.monotonic() >= ends:
+            raise StillRuns
+        time.sleep(pause)
+        pause = min(2 * pause, 0.25)
+
+
+def addresses(machine: Any) -> dict[str, list[str]]:
+    """The IPv4 addresses inside, by MAC. Raises Silent."""
+    found: dict[str, list[str]] = {}
+    for interface in _command(machine, "guest-network-get-interfaces"):
+        mac = str(interface.get("hardware-address", "")).lower()
+        for address in interface.get("ip-addresses", []):
+            if address.get("ip-address-type") == "ipv4":
+                found.setdefault(mac, []).append(str(address["ip-address"]))
+    return found
+
+
+def shut_down(machine: Any) -> None:
+    """As a person would from inside. The agent does not answer this one."""
+    machine.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT)
+
+
+def _output(status: dict[str, Any]) -> str:
+    parts = (status.get("out-data"), status.get("err-data"))
+    return "".join(base64.b64decode(part).decode("utf-8", "replace") for part in parts if part)
+
+
+def _command(machine: Any, name: str, arguments: dict[str, Any] | None = None) -> Any:
+    asked = json.dumps({"execute": name, **({"arguments": arguments} if arguments else {})})
+    try:
+        return json.loads(libvirt_qemu.qemuAgentCommand(machine, asked, ANSWER_SECONDS, 0))["return"]
+    except libvirt.libvirtError as error:
+        if is_lost(error) or is_absent(error) or not machine.isActive():
+            raise
+        if error.get_error_code() in (
+            libvirt.VIR_ERR_AGENT_UNRESPONSIVE,
+            libvirt.VIR_ERR_AGENT_UNSYNCED,
+            libvirt.VIR_ERR_OPERATION_TIMEOUT,
+            libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+        ):
+            raise Silent(said(error)) from error
+        raise

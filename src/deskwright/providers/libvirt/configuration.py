@@ -1,0 +1,97 @@
+"""What a site says about its libvirt host.
+
+``{kind: libvirt, uri: "qemu:///system", directory: /var/lib/libvirt/images/deskwright, hostedNetworks: 10.90.0.0/16,
+acceleration: auto | kvm | qemu, overcommit: {vCpuCount: 4, ramInGB: 1, storageInGB: 1}}``
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from deskwright.domain.rules import Refused
+
+URI = "qemu:///system"
+DIRECTORY = "/var/lib/libvirt/images/deskwright"
+HOSTED_NETWORKS = "10.90.0.0/16"
+ACCELERATIONS = ("auto", "kvm", "qemu")
+SUBNET_PREFIX = 24
+"""Each tenant's site has so large a part of the hosted networks on a host."""
+
+_KEYS = ("kind", "uri", "directory", "hostedNetworks", "acceleration", "overcommit")
+_OVERCOMMIT = {"vCpuCount": 4.0, "ramInGB": 1.0, "storageInGB": 1.0}
+
+
+@dataclass(frozen=True)
+class Overcommit:
+    """How many times what the host has may be promised."""
+
+    vcpu: float
+    ram: float
+    storage: float
+
+
+@dataclass(frozen=True)
+class Configuration:
+    uri: str
+    directory: str
+    """On the host: images, and a folder of disks for each site."""
+    hosted_networks: ipaddress.IPv4Network
+    acceleration: str
+    overcommit: Overcommit
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the host is this machine: reached by a socket, which can pass the screen's connection on."""
+        parts = urlsplit(self.uri)
+        return not parts.hostname and parts.scheme in ("qemu", "qemu+unix")
+
+    @property
+    def where(self) -> str:
+        """For messages: the address without its parameters, unless those are all that tells hosts apart."""
+        parts = urlsplit(self.uri)
+        socket = parse_qs(parts.query).get("socket")
+        return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f" ({socket[0]})" if socket else "")
+
+
+def configuration(given: Mapping[str, Any], site: str) -> Configuration:
+    """The configuration of a site's compute provider. Refused, naming field, value and rule."""
+    where = f"site {site}"
+    for key in given:
+        if key not in _KEYS:
+            raise Refused(f"compute.{key}", given[key], f"is not known; there are: {', '.join(_KEYS)}", where=where)
+    uri, directory = str(given.get("uri", URI)), str(given.get("directory", DIRECTORY))
+    if urlsplit(uri).scheme.partition("+")[0] != "qemu":
+        raise Refused("compute.uri", uri, f"must be a libvirt address of QEMU, such as {URI}", where=where)
+    if not directory.startswith("/") or "\0" in directory or ".." in directory.split("/"):
+        raise Refused("compute.directory", directory, "must be the full path of a folder on the host", where=where)
+    acceleration = str(given.get("acceleration", "auto"))
+    if acceleration not in ACCELERATIONS:
+        rule = f"must be one of: {', '.join(ACCELERATIONS)}"
+        raise Refused("compute.acceleration", acceleration, rule, where=where)
+    hosted = _networks(str(given.get("hostedNetworks", HOSTED_NETWORKS)), where)
+    return Configuration(uri, directory.rstrip("/"), hosted, acceleration, _overcommit(given, where))
+
+
+def _networks(text: str, where: str) -> ipaddress.IPv4Network:
+    try:
+        found = ipaddress.IPv4Network(text)
+    except ValueError:
+        found = None
+    if found is None or found.prefixlen > SUBNET_PREFIX or not found.is_private:
+        rule = f"must be a private IPv4 range of at least a /{SUBNET_PREFIX}, such as {HOSTED_NETWORKS}"
+        raise Refused("compute.hostedNetworks", text, rule, where=where)
+    return found
+
+
+def _overcommit(given: Mapping[str, Any], where: str) -> Overcommit:
+    asked = given.get("overcommit", {})
+    if not isinstance(asked, Mapping):
+        raise Refused("compute.overcommit", asked, f"must name some of: {', '.join(_OVERCOMMIT)}", where=where)
+    for name, value in asked.items():
+        if name not in _OVERCOMMIT or isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            rule = f"must be a positive number for one of: {', '.join(_OVERCOMMIT)}"
+            raise Refused(f"compute.overcommit.{name}", value, rule, where=where)
+    factors = {**_OVERCOMMIT, **{name: float(value) for name, value in asked.items()}}
+    return Overcommit(factors["vCpuCount"], factors["ramInGB"], factors["storageInGB"])

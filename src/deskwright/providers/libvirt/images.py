@@ -1,0 +1,225 @@
+"""Images on a host: brought there once, tried by starting a machine from them, and only then used.
+
+In the pool of images an image is its disk, its kernel where it has one apart, and a manifest, which is written last:
+an image with a manifest is whole and was seen to start. Every call does one piece of the way there and raises NotYet.
+"""
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from deskwright.domain.plans import Size
+from deskwright.guest.script import Script
+from deskwright.images import check, process, seed
+from deskwright.images.build import Built
+from deskwright.images.recipes import RECIPES
+from deskwright.images.tools import MissingTools
+from deskwright.providers.contract import ProviderError
+from deskwright.providers.libvirt import agent, machines, tags, volumes
+from deskwright.providers.libvirt.configuration import Configuration
+from deskwright.providers.libvirt.host import found
+from deskwright.providers.libvirt.machine_xml import Boot, MachineXml, text
+from deskwright.providers.libvirt.records import Records
+
+TRIAL_SIZE = Size(1, 2, 8)
+KVM_SECONDS = 90.0
+"""By hardware a machine answers within seconds. One that does not by then is tried again under emulation."""
+EMULATED_SECONDS = 900.0
+
+Wait = Callable[[float, str], Exception]
+"""Makes the NotYet of (seconds from now, reason)."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that is on the host and was tried there."""
+
+    disk: str
+    """Path on the host, like the next two."""
+    kernel: str
+    initrd: str
+    command_line: str
+    size_gb: int
+    os_family: str
+    firmware: str
+    virt_type: str
+    """kvm | qemu: by which of them it was seen to start here."""
+    sha256: str
+    seen: str
+    """What the trial saw."""
+
+    @property
+    def boot(self) -> Boot:
+        return Boot(self.firmware, self.kernel, self.initrd, self.command_line)
+
+
+@dataclass
+class Images:
+    """The images of one host."""
+
+    at: Configuration
+    records: Records
+    connection: Any
+    cache: Path
+    """On this machine: where they are built, and what that keeps."""
+    wait: Wait
+
+    def ready(self, name: str) -> Image | None:
+        """The image, if it is there and was tried."""
+        pool = found(self.connection.storagePoolLookupByName, volumes.IMAGES)
+        manifest = volumes.look_up(pool, f"{name}.json") if pool is not None and pool.isActive() else None
+        if manifest is None:
+            return None
+        return Image(**json.loads(volumes.content(manifest)))
+
+    def from_gallery(self, name: str) -> Image:
+        """A gallery image, built from Debian's packages on first use. Raises NotYet, imageNotSupportedFail."""
+        image = self.ready(name)
+        if image is not None:
+            return image
+        if name not in RECIPES:
+            reason = "this provider cannot make it; bring it as a device image (see docs/real-machines.md)"
+            raise ProviderError("imageNotSupportedFail", image=name, reason=reason)
+        return self.prepared(name, self._built(name))
+
+    def prepared(self, name: str, made: Built) -> Image:
+        """Bring what was built to the host and try it. Raises NotYet, imageNotSupportedFail."""
+        with self.records.alone(f"image:{name}") as mine:
+            if not mine:
+                raise self.wait(1, f"image {name} is being brought to the host")
+            image = self.ready(name)
+            if image is not None:
+                return image
+            trial = found(self.connection.lookupByName, _trial_name(name))
+            if trial is not None:  # it starts from files that are whole
+                return self._look_at_trial(name, self._placed(name, made), trial)
+            self._bring(name, made)
+            self._start_trial(name, self._placed(name, made), "kvm" if self._may_have_kvm() else "qemu")
+            raise self.wait(0.5, f"a trial machine starts from image {name}")
+
+    def _built(self, name: str) -> Built:
+        into = self.cache / name
+        progress = process.look(into)
+        if progress.finished is not None:
+            return progress.finished
+        if progress.failed:
+            process.forget(into)
+            raise ProviderError("imageNotSupportedFail", image=name, reason=f"it could not be built: {progress.failed}")
+        if not progress.running:
+            try:
+                process.start(name, into)
+            except MissingTools as missing:
+                raise ProviderError("imageNotSupportedFail", image=name, reason=str(missing)) from missing
+        raise self.wait(2, f"image {name} is being built: {progress.fraction:.0%}, {progress.doing or 'beginning'}")
+
+    def _placed(self, name: str, made: Built) -> Image:
+        """The image as its files stand in the pool."""
+
+        def path(ending: str, file: Path | None) -> str:
+            return f"{self.at.directory}/images/{_file_name(name, made, ending)}" if file else ""
+
+        return Image(
+            disk=path("qcow2", made.disk),
+            kernel=path("vmlinuz", made.kernel),
+            initrd=path("initrd", made.initrd),
+            command_line=made.command_line,
+            size_gb=made.size_gb,
+            os_family=made.os_family,
+            firmware=made.firmware,
+            virt_type="",
+            sha256=made.sha256,
+            seen="",
+        )
+
+    def _bring(self, name: str, made: Built) -> None:
+        pool = volumes.image_pool(self.connection, self.at.directory)
+        for ending, file in (("qcow2", made.disk), ("vmlinuz", made.kernel), ("initrd", made.initrd)):
+            if file is not None:
+                volumes.written(pool, _file_name(name, made, ending), file)
+
+    def _look_at_trial(self, name: str, image: Image, trial: Any) -> Image:
+        carried = machines.tags_of(trial)
+        virt_type, began = carried["virtType"], datetime.fromisoformat(carried["began"])
+        took = (datetime.now(UTC) - began).total_seconds()
+        if not trial.isActive() or not agent.answers(trial):
+            if took < (KVM_SECONDS if virt_type == "kvm" else EMULATED_SECONDS) and trial.isActive():
+                raise self.wait(0.5, f"a trial machine starts from image {name}, for {took:.0f} s now")
+            self._end_trial(name, trial)
+            if virt_type == "kvm" and self.at.acceleration != "kvm":
+                self._start_trial(name, image, "qemu")
+                raise self.wait(1, f"image {name} does not start by KVM here; it is tried under emulation")
+            raise ProviderError("imageNotSupportedFail", image=name, reason=_no_answer(took, virt_type))
+        ran = (
+            agent.run(trial, Script(("/bin/sh", "-s"), check.generalised_script()))
+            if image.os_family == "linux"
+            else None
+        )
+        self._end_trial(name, trial)
+        if ran is not None and ran.output.strip() != "ok":
+            reason = f"it is not generalised: {'; '.join(ran.output.split(chr(10)))[:300]}"
+            raise ProviderError("imageNotSupportedFail", image=name, reason=reason)
+        seen = f"started by {virt_type.upper()}, its guest agent answered after {took:.0f} s"
+        image = replace(image, virt_type=virt_type, seen=seen)
+        pool = volumes.image_pool(self.connection, self.at.directory)
+        volumes.written(pool, f"{name}.json", json.dumps(asdict(image), indent=2).encode())
+        return image
+
+    def _may_have_kvm(self) -> bool:
+        if self.at.acceleration == "qemu":
+            return False
+        capabilities = ET.fromstring(self.connection.getCapabilities())
+        return any(domain.get("type") == "kvm" for domain in capabilities.iterfind("guest/arch/domain"))
+
+    def _start_trial(self, name: str, image: Image, virt_type: str) -> None:
+        pool = volumes.image_pool(self.connection, self.at.directory)
+        uuid = tags.uuid_of(f"trial:{name}")
+        disk = volumes.overlay(pool, f"trial-{name}.qcow2", image.disk, max(image.size_gb, 1))
+        first = volumes.written(pool, f"trial-{name}.iso", seed.seed(str(uuid), "trial"))
+        machine = MachineXml(
+            uuid=uuid,
+            name=_trial_name(name),
+            title=f"Deskwright tries the image {name}",
+            size=TRIAL_SIZE,
+            os_family=image.os_family,
+            virt_type=virt_type,
+            boot=image.boot,
+            disk=disk.path(),
+            seed=first.path(),
+            tags={"trial": name, "virtType": virt_type, "began": datetime.now(UTC).isoformat()},
+        )
+        try:
+            machines.define(self.connection, text(machine), str(uuid))
+        except libvirt.libvirtError:
+            # KVM that cannot even begin is left alone; what else goes wrong here is the host's.
+            trial = found(self.connection.lookupByName, _trial_name(name))
+            if trial is not None:
+                self._end_trial(name, trial)
+            if virt_type != "kvm" or self.at.acceleration == "kvm":
+                raise
+            self._start_trial(name, image, "qemu")
+
+    def _end_trial(self, name: str, trial: Any) -> None:
+        machines.delete(trial)
+        pool = volumes.image_pool(self.connection, self.at.directory)
+        for ending in ("qcow2", "iso"):
+            volumes.delete(pool, f"trial-{name}.{ending}")
+
+
+def _file_name(name: str, made: Built, ending: str) -> str:
+    """With the checksum: machines go on standing on an image whose successor has the same name."""
+    return f"{name}-{made.sha256[:12]}.{ending}"
+
+
+def _trial_name(name: str) -> str:
+    return f"deskwright-trial-{name}"
+
+
+def _no_answer(took: float, virt_type: str) -> str:
+    how = "KVM" if virt_type == "kvm" else "software emulation"
+    return f"a machine started from it did not answer through its guest agent within {took:.0f} s by {how}"

@@ -1,0 +1,82 @@
+"""A machine's screen: QEMU's VNC server on the host's loopback, with a password for each who is admitted."""
+
+import contextlib
+import io
+import secrets
+import socket
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import libvirt
+from PIL import Image
+
+from deskwright.providers import rfb
+from deskwright.providers.contract import Screen
+from deskwright.providers.libvirt import machine_xml
+from deskwright.providers.libvirt.host import said
+
+PASSWORD_SECONDS = 60
+"""A password is good for so long; who has connected stays connected."""
+_CONNECT_SECONDS = 10.0
+
+
+def admit(connection: Any, machine: Any, *, local: bool) -> Screen:
+    """A fresh password, which replaces the one before it."""
+    password = secrets.token_urlsafe(6)  # 8 characters: all that VNC authentication takes
+    until = datetime.now(UTC) + timedelta(seconds=PASSWORD_SECONDS)
+    xml = machine_xml.screen(password, until.strftime("%Y-%m-%dT%H:%M:%S"))
+    machine.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    name = machine.UUIDString()
+    return (
+        Screen("127.0.0.1", _port(machine), password, name, lambda: handed_over(connection, name))
+        if local
+        else (Screen(_host_of(connection), _port(machine), password, name))
+    )
+
+
+def handed_over(connection: Any, machine: str) -> socket.socket:
+    """A connection to the screen of a machine on this host, which libvirt opens for us: no port, no network."""
+    try:
+        wire = socket.socket(fileno=connection.lookupByUUIDString(machine).openGraphicsFD(0, 0))
+    except libvirt.libvirtError as error:
+        raise OSError(said(error)) from error
+    wire.settimeout(_CONNECT_SECONDS)
+    return wire
+
+
+def try_out(connection: Any, machine: Any, *, local: bool) -> rfb.Greeting:
+    """Walk the way a person's browser takes. Raises rfb.NotAnswered."""
+    screen = admit(connection, machine, local=local)
+    try:
+        with contextlib.closing(screen.connect()) as wire:
+            return rfb.greet(wire, screen.password)
+    except OSError as error:
+        raise rfb.NotAnswered(str(error)) from error
+
+
+def picture(connection: Any, machine: Any) -> bytes:
+    """What it shows now, as PNG."""
+    stream = connection.newStream()
+    machine.screenshot(stream, 0)
+    held = io.BytesIO(b"".join(_chunks(stream)))
+    stream.finish()
+    made = io.BytesIO()
+    Image.open(held).convert("RGB").save(made, "PNG")  # QEMU gives PPM or PNG
+    return made.getvalue()
+
+
+def _chunks(stream: Any) -> Iterator[bytes]:
+    while chunk := stream.recv(1 << 18):
+        yield chunk
+
+
+def _host_of(connection: Any) -> str:
+    return urlsplit(connection.getURI()).hostname or "127.0.0.1"
+
+
+def _port(machine: Any) -> int:
+    graphics = ET.fromstring(machine.XMLDesc()).find("devices/graphics[@type='vnc']")
+    return int(graphics.get("port", "0")) if graphics is not None else 0

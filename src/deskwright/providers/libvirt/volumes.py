@@ -1,0 +1,167 @@
+"""Disks on the host: a storage pool for each site, and one for the images that all of them start from."""
+
+import contextlib
+import io
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import libvirt
+
+from deskwright.providers.libvirt.host import found, is_absent
+
+IMAGES = "deskwright-images"
+GB = 1024**3
+_CHUNK = 1 << 20
+
+
+def site_pool(connection: Any, directory: str, site: UUID) -> Any:
+    """The pool of a site's disks, made on first use."""
+    return _pool(connection, f"deskwright-{site}", f"{directory}/{site}")
+
+
+def image_pool(connection: Any, directory: str) -> Any:
+    """The pool of the images, made on first use."""
+    return _pool(connection, IMAGES, f"{directory}/images")
+
+
+def existing_site_pool(connection: Any, site: UUID) -> Any:
+    """The pool of a site's disks; None where none was needed yet."""
+    pool = found(connection.storagePoolLookupByName, f"deskwright-{site}")
+    if pool is not None and not pool.isActive():
+        pool.create()
+    return pool
+
+
+def _pool(connection: Any, name: str, path: str) -> Any:
+    pool = found(connection.storagePoolLookupByName, name)
+    if pool is None:
+        try:
+            pool = connection.storagePoolDefineXML(_pool_xml(name, path))
+            pool.build()
+            pool.setAutostart(1)
+        except libvirt.libvirtError:
+            pool = connection.storagePoolLookupByName(name)  # somebody made it meanwhile, or this raises
+    if not pool.isActive():
+        try:
+            pool.create()
+        except libvirt.libvirtError:
+            if not pool.isActive():
+                raise
+    return pool
+
+
+def _pool_xml(name: str, path: str) -> str:
+    root = ET.Element("pool", type="dir")
+    ET.SubElement(root, "name").text = name
+    ET.SubElement(ET.SubElement(root, "target"), "path").text = path
+    return ET.tostring(root, encoding="unicode")
+
+
+def look_up(pool: Any, name: str) -> Any:
+    """A volume, also one that came to be behind libvirt's back; None where it is not there."""
+    volume = found(pool.storageVolLookupByName, name)
+    if volume is None:
+        _refresh(pool)
+        volume = found(pool.storageVolLookupByName, name)
+    return volume
+
+
+def overlay(pool: Any, name: str, base: str, size_gb: int) -> Any:
+    """A disk that holds only what differs from `base` (a path on the host); the one there is, or a new one."""
+    return look_up(pool, name) or _create(pool, name, size_gb * GB, "qcow2", base)
+
+
+def written(pool: Any, name: str, content: bytes | Path) -> Any:
+    """A volume with these bytes. A crash leaves it cut short: whoever reads it must know that it is whole."""
+    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    volume = look_up(pool, name)
+    if volume is not None:
+        volume.delete()
+    volume = _create(pool, name, size, "raw")
+    stream = pool.connect().newStream()
+    volume.upload(stream, 0, size)
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            _send(stream, chunk)
+    stream.finish()
+    _refresh(pool)  # what was said to be raw may be a qcow2 file
+    return look_up(pool, name)
+
+
+def content(volume: Any, longest: int = 1 << 20) -> bytes:
+    """The bytes of a small volume."""
+    stream = volume.storagePoolLookupByVolume().connect().newStream()
+    volume.download(stream, 0, min(volume.info()[1], longest))
+    held = b""
+    while got := stream.recv(_CHUNK):
+        held += got
+    stream.finish()
+    return held
+
+
+def copy(pool: Any, name: str, source: Any, base: str, size_gb: int) -> Any:
+    """A copy of an overlay, on the same base: what differs is copied, the base is not."""
+    return look_up(pool, name) or pool.createXMLFrom(_volume_xml(name, size_gb * GB, "qcow2", base), source, 0)
+
+
+def delete(pool: Any, name: str) -> None:
+    volume = look_up(pool, name)
+    if volume is None:
+        return
+    try:
+        volume.delete()
+    except libvirt.libvirtError as error:
+        if not is_absent(error):
+            raise
+
+
+def base_of(volume: Any) -> str:
+    """The path of what an overlay stands on."""
+    path = ET.fromstring(volume.XMLDesc()).findtext("backingStore/path")
+    return path or ""
+
+
+def each(pool: Any) -> Iterator[tuple[str, str]]:
+    """(name, path on the host) of everything in a pool."""
+    _refresh(pool)
+    for volume in pool.listAllVolumes():
+        yield volume.name(), volume.path()
+
+
+def _refresh(pool: Any) -> None:
+    """Let libvirt look at the folder again, which it refuses while a volume is being written."""
+    with contextlib.suppress(libvirt.libvirtError):
+        pool.refresh()
+
+
+def _create(pool: Any, name: str, size: int, kind: str, base: str = "") -> Any:
+    try:
+        return pool.createXML(_volume_xml(name, size, kind, base))
+    except libvirt.libvirtError:
+        volume = look_up(pool, name)  # somebody made it meanwhile
+        if volume is None:
+            raise
+        return volume
+
+
+def _volume_xml(name: str, size: int, kind: str, base: str = "") -> str:
+    root = ET.Element("volume", type="file")
+    ET.SubElement(root, "name").text = name
+    ET.SubElement(root, "capacity", unit="bytes").text = str(size)
+    if kind == "qcow2":
+        ET.SubElement(root, "allocation", unit="bytes").text = "0"
+    target = ET.SubElement(root, "target")
+    ET.SubElement(target, "format", type=kind)
+    if base:
+        backing = ET.SubElement(root, "backingStore")
+        ET.SubElement(backing, "path").text = base
+        ET.SubElement(backing, "format", type="qcow2")
+    return ET.tostring(root, encoding="unicode")
+
+
+def _send(stream: Any, chunk: bytes) -> None:
+    while chunk:
+        chunk = chunk[stream.send(chunk) :]
