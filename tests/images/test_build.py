@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from deskwright.images import check, disk, tools
+from deskwright.images import check, disk, tools, tree
 from deskwright.images.build import Built, build, built
+from deskwright.images.recipes import RECIPES
 from deskwright.images.tools import BuildFailed, MissingTools
 from tests.images.parts import VERSION, needs_tools, program, root_archive, stand_in_for_mmdebstrap
 
@@ -107,6 +108,37 @@ def test_a_root_with_a_password_is_refused(bin_directory: Path, tmp_path: Path) 
 def test_what_is_built_is_generalised(bin_directory: Path, tmp_path: Path) -> None:
     image = build("debian-12-tiny", tmp_path / "tiny", silent)
     assert check.findings(image.disk, tmp_path) == []
+
+
+@needs_tools
+def test_secrets_and_traces_are_gone_whoever_they_are_linked_to(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    tree.unpack(root_archive(tmp_path / "root.tar"), root)
+    (root / "etc/xrdp").mkdir()
+    for name, to in (("key.pem", "/etc/ssl/private/ssl-cert-snakeoil.key"), ("cert.pem", "/etc/passwd")):
+        (root / "etc/xrdp" / name).symlink_to(to)
+    tree.generalise(root)
+    assert list((root / "etc/xrdp").iterdir()) == []
+    assert list((root / "etc/ssh").iterdir()) == []
+    assert (root / "etc/machine-id").read_text() == ""
+    assert (root / "etc/hostname").read_text() == "localhost\n"
+    assert (root / "etc/resolv.conf").read_text() == ""
+    # Emptied, and still there: who writes to it may not make it.
+    assert (root / "var/log/dpkg.log").read_text() == ""
+    # Nothing of the network it was built in, and no source but Debian's own.
+    told = [path for path in root.rglob("*") if path.is_file() and "192.0.2.1" in path.read_text()]
+    assert told == []
+    assert (root / "etc/apt/sources.list").read_text() == tree.SOURCES
+
+
+def test_no_file_is_written_through_a_link_out_of_the_image(tmp_path: Path) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "root"
+    outside.mkdir()
+    root.mkdir()
+    (root / "sbin").symlink_to(outside)
+    with pytest.raises(BuildFailed, match="leads out of the image"):
+        tree.put(root, RECIPES["debian-12-tiny"])
+    assert list(outside.iterdir()) == []
 
 
 @needs_tools

@@ -62,8 +62,9 @@ def built(into: Path) -> Built | None:
 
 
 def programs() -> tuple[str, ...]:
-    """What must be installed to build."""
-    return ("mmdebstrap", "mke2fs", "qemu-img", "tar", "setpriv", *(() if os.geteuid() == 0 else ("fakeroot",)))
+    """What must be installed to build; who is not root needs two more, to write files that root will own."""
+    for_others = () if os.geteuid() == 0 else ("fakeroot", "newuidmap")
+    return ("mmdebstrap", "mke2fs", "qemu-img", "tar", "setpriv", *for_others)
 
 
 def build(

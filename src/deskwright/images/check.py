@@ -24,7 +24,7 @@ started=$(stat -c %W /dev/zero)
 [ -s /etc/machine-id ] || say "there is no machine id"
 for file in /etc/machine-id /etc/ssh/ssh_host_*_key /etc/xrdp/rsakeys.ini /etc/xrdp/key.pem; do
   [ -s "$file" ] || continue
-  [ "$(stat -c %Y "$file")" -ge "$started" ] || say "$file came with the image: every machine would have the same"
+  [ "$(stat -L -c %Y "$file")" -ge "$started" ] || say "$file came with the image: every machine would have the same"
 done
 while IFS=: read -r name password rest; do
   case "$password" in '*'* | '!'*) ;; *) say "the account $name has a password, or needs none" ;; esac
@@ -59,7 +59,7 @@ def findings(disk: Path, scratch: Path) -> list[str]:
     tools.require("qemu-img", "debugfs")
     with tempfile.TemporaryDirectory(dir=scratch, prefix="check-") as directory:
         raw = Path(directory, "disk.raw")
-        tools.run(["qemu-img", "convert", "-O", "raw", disk, raw], doing="reading the disk")
+        tools.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", disk, raw], doing="reading the disk")
         place = f"{raw}?offset={_file_system_at(raw)}"
         return list(_findings(lambda command: _debugfs(place, command)))
 

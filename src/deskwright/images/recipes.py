@@ -119,7 +119,8 @@ _TINY = Recipe(
 
 _SERVER = Recipe(
     id="debian-12-server",
-    # Its kernel is its own, updated by its apt; the disk starts wherever it is taken to. That costs three seconds.
+    # Its kernel is its own, updated by its apt, and the disk starts wherever it is taken to. Emulated, the agent
+    # answered after 42 and 46 s; with the same kernel from outside after 43 and 49: the boot loader costs nothing.
     boot="grub",
     size_gb=4,
     packages=(*_SERVER_PACKAGES, "linux-image-cloud-amd64"),

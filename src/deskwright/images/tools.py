@@ -20,6 +20,7 @@ PACKAGES = {
     "setsid": "util-linux",
     "tar": "tar",
     "fakeroot": "fakeroot",
+    "newuidmap": "uidmap",
 }
 """Each program and the Debian package it comes in."""
 

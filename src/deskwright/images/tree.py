@@ -5,7 +5,8 @@ Where this does not run as root, fakeroot remembers the owners of files; what it
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from deskwright.images import bootstrap, tools
@@ -37,7 +38,6 @@ TRACES = (
     "var/cache/apt/archives/*.deb",
     "var/cache/debconf/*-old",
     "var/lib/cloud/*",
-    "var/log/*",
     "etc/*-",
     "tmp/*",
     "run/*",
@@ -91,11 +91,16 @@ def put_grub_menu(root: Path, version: str, command_line: str) -> None:
 def generalise(root: Path) -> None:
     """Take out what a machine must have for itself, and what the machine that builds left behind."""
     for pattern in (*SECRETS, *TRACES):
-        for found in root.glob(pattern):
+        for found in list(_matching(root, pattern)):
             if found.is_dir() and not found.is_symlink():
                 shutil.rmtree(found)
             else:
                 found.unlink()
+    for directory, _, names in os.walk(root / "var/log"):
+        for log in (Path(directory, name) for name in names):
+            if log.is_file() and not log.is_symlink():
+                # Emptied, not removed: some programs may write to their log but not make it.
+                os.truncate(log, 0)
     _place(root, "/etc/machine-id").write_text("")
     _place(root, "/etc/hostname").write_text("localhost\n")
     _place(root, "/etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
@@ -107,6 +112,14 @@ def generalise(root: Path) -> None:
     shadow = dict(line.split(":")[:2] for line in (root / "etc/shadow").read_text().splitlines())
     if shadow["root"] not in LOCKED:
         raise tools.BuildFailed("generalising the image", ["root has a password"])
+
+
+def _matching(root: Path, pattern: str) -> Iterator[Path]:
+    """What the pattern names in the tree; not Path.glob, which asks the machine that builds where a link leads."""
+    directory, _, name = pattern.rpartition("/")
+    place = (root / directory).resolve()
+    if place.is_dir() and place.is_relative_to(root.resolve()):
+        yield from (found for found in place.iterdir() if fnmatch(found.name, name))
 
 
 def remove(root: Path) -> None:
