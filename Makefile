@@ -70,8 +70,8 @@ $(DEV_SETUP): $(LIBVIRT) requirements-dev.lock
 	@$(call packages,the tests of what runs inside a guest,nftables sudo wine wine64 iproute2,tests in tests/guest will fail)
 	@touch $@
 
-demo: $(SETUP)  ## The main job, visibly: a sample company gets its Cloud PCs (KEEP=1 leaves it running)
-	@$(BIN)/deskwright demo $(if $(KEEP),--keep)
+demo: $(SETUP) $(if $(filter libvirt,$(COMPUTE)),$(LIBVIRT))  ## The main job, visibly (KEEP=1 leaves it running, COMPUTE=libvirt makes real machines)
+	@$(BIN)/deskwright demo $(if $(KEEP),--keep) $(if $(COMPUTE),--compute $(COMPUTE))
 
 test: $(DEV_SETUP)  ## The tests
 	@$(BIN)/pytest -q -n $(JOBS)

@@ -30,6 +30,11 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_cache_path("deskwright") / "images",
         description="Where gallery images are built and kept, on the machine that builds them; it can be emptied.",
     )
+    import_dir: Path | None = Field(
+        default=None,
+        description="The folder that image files are imported from; unset: imports in the data directory. "
+        "Files elsewhere are refused.",
+    )
     concurrency: int = Field(default=8, ge=1, le=256, description="Runs that one worker process carries at once.")
     heartbeat_seconds: float = Field(
         default=2.0, gt=0, description="How often a worker says that it lives (real time)."
@@ -84,6 +89,10 @@ class Settings(BaseSettings):
         default=None, description="An access token for that service; it also says which tenant."
     )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
+
+    @property
+    def imports(self) -> Path:
+        return self.import_dir or self.data_dir / "imports"
 
 
 class TenantSettings(BaseModel):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,8 +16,12 @@ from deskwright.providers.contract import NotYet
 from deskwright.providers.libvirt.sandbox import Sandbox, sandbox
 from deskwright.providers.registry import providers_for
 from deskwright.store.database import Database
+from tests.company import Company
 from tests.conftest import Tenant
 from tests.providers.conformance import Outside
+
+if TYPE_CHECKING:
+    from tests.libvirt.real_company import RealCompany
 
 IMAGE = "debian-12-tiny"
 _BUILD_SECONDS = 900.0
@@ -58,6 +62,15 @@ def configuration(host: Sandbox, **more: Any) -> dict[str, Any]:
     generous = {"vCpuCount": 200, "ramInGB": 100, "storageInGB": 200}
     given = {"kind": "libvirt", "uri": host.uri, "directory": host.disks, "acceleration": "qemu"}
     return {**given, "overcommit": generous, **more}
+
+
+@pytest.fixture
+def firm(host: Sandbox, company: Company, images: Path) -> "Iterator[RealCompany]":
+    """A company whose Cloud PCs are real machines."""
+    from tests.libvirt.real_company import on_host
+
+    with on_host(company, host) as real:
+        yield real
 
 
 def wait_for(later: NotYet, now: Any) -> None:

@@ -270,6 +270,7 @@ def inventory(tenant: TenantOption = None, as_json: JsonOption = False) -> None:
                     "siteName": d.site,
                     "reopened": d.reopened,
                     "missing": d.missing,
+                    "unreachable": d.unreachable or None,
                     "strangers": [
                         {"kind": s.kind, "externalId": s.external_id, "displayName": s.name} for s in d.strangers
                     ],
@@ -282,6 +283,8 @@ def inventory(tenant: TenantOption = None, as_json: JsonOption = False) -> None:
         out.print("Ledger and providers agree.", style="green")
     for d in differences:
         out.print(f"Site {d.site}", style="bold")
+        if d.unreachable:
+            out.print(f"  it could not be looked at: {d.unreachable}", style="red", highlight=False, soft_wrap=True)
         for words, found in (
             ("ours, found after its release; cleaned up now", d.reopened),
             ("the ledger counts on it, the provider does not have it", d.missing),

@@ -5,6 +5,7 @@ started again, and what it was doing goes on where it was.
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import shlex
@@ -88,32 +89,32 @@ def run_demo(data_dir: Path, *, keep: bool, speed: float | None) -> None:
     """The whole of it. Returns when everything has settled; the service is left running where `keep` says so."""
     # Whoever ends the demo ends its service too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _make_fresh(data_dir)
+    make_fresh(data_dir)
     os.environ["DESKWRIGHT_DATA_DIR"] = str(data_dir)
     # The demo is a world of its own, whatever database this shell otherwise works with.
     os.environ.pop("DESKWRIGHT_DATABASE_URL", None)
     os.environ.setdefault(_PASSWORD_VARIABLE, "made up for the demo")
-    _mark(data_dir, keep=False)
+    mark(data_dir, keep=False)
     out.print("Starting a Deskwright of its own, with its PostgreSQL …", style="dim")
     service = Service(data_dir)
     try:
         service.start()
         with open_session() as session:
-            out.print(f"It listens on {service.url} (pid {_pid(service)}); its data are in {data_dir}", style="dim")
+            out.print(f"It listens on {service.url} (pid {pid_of(service)}); its data are in {data_dir}", style="dim")
             tenant = _apply(session, speed)
             picture = live.follow(session.database, tenant, out, tick=service.look_after)
-            print_summary(session.database, tenant, out, picture, _command(data_dir))
+            print_summary(session.database, tenant, out, picture, command_line(data_dir))
             _closing(service, data_dir, _sign_in_link(session, tenant, service.url) if keep else None)
     except BaseException:
         service.stop()
         raise
     if keep:
-        _mark(data_dir, keep=True)
+        mark(data_dir, keep=True)
     else:
         service.stop()
         if service.restarts:
             # PostgreSQL stops with the last process that uses it, but cannot know of one that was killed.
-            _end_postgresql(data_dir)
+            end_postgresql(data_dir)
 
 
 def _apply(session: Session, speed: float | None) -> TenantRef:
@@ -141,14 +142,27 @@ def _sign_in_link(session: Session, tenant: TenantRef, url: str) -> str:
     return str(made["url"])
 
 
+def _real_machines() -> str:
+    """In one line: what the demo with real machines would do on this machine."""
+    installed = importlib.util.find_spec("libvirt") and shutil.which("libvirtd", path=f"{os.defpath}:/usr/sbin")
+    first = "uses the libvirt that is installed here" if installed else "installs libvirt and QEMU by apt"
+    faster = (
+        "KVM, if it proves to work" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "software emulation (no KVM here)"
+    )
+    return f"With real machines: make demo COMPUTE=libvirt {first}, then makes two Cloud PCs by {faster}."
+
+
 def _closing(service: Service, data_dir: Path, link: str | None) -> None:
     """`link`: to the admin center of a service that stays."""
     out.print()
+    out.print(_real_machines(), style="dim", highlight=False, soft_wrap=True)
     if link:
-        out.print(f"The service is still running: {service.url}, pid {_pid(service)}, data in {data_dir}", style="bold")
+        out.print(
+            f"The service is still running: {service.url}, pid {pid_of(service)}, data in {data_dir}", style="bold"
+        )
         out.print("  See it in the admin center; this link lets you choose a password, once:", highlight=False)
         out.print(f"    {link}", style="cyan", highlight=False, soft_wrap=True)
-        out.print(f"  Stop it with: kill {_pid(service)}", highlight=False)
+        out.print(f"  Stop it with: kill {pid_of(service)}", highlight=False)
         return
     out.print(
         f"The demo's service stops now; its data stay in {data_dir} until the next demo.", style="bold", soft_wrap=True
@@ -156,12 +170,12 @@ def _closing(service: Service, data_dir: Path, link: str | None) -> None:
     out.print(
         "  To go on with it (retry, repair, clock advance …) start it again, in another terminal:", soft_wrap=True
     )
-    out.print(f"    {_command(data_dir)} serve", style="cyan", highlight=False, soft_wrap=True)
+    out.print(f"    {command_line(data_dir)} serve", style="cyan", highlight=False, soft_wrap=True)
     out.print("  For the admin center a link that lets its administrator choose a password:", soft_wrap=True)
-    out.print(f"    {_command(data_dir)} init --tenant contoso.com", style="cyan", highlight=False, soft_wrap=True)
+    out.print(f"    {command_line(data_dir)} init --tenant contoso.com", style="cyan", highlight=False, soft_wrap=True)
 
 
-def _command(data_dir: Path) -> str:
+def command_line(data_dir: Path) -> str:
     """How `deskwright` is typed here, so that it finds the demo's data."""
     program = "deskwright"
     if shutil.which(program) is None:
@@ -173,7 +187,7 @@ def _command(data_dir: Path) -> str:
     return f"DESKWRIGHT_DATA_DIR={shlex.quote(str(data_dir))} {program}"
 
 
-def _make_fresh(data_dir: Path) -> None:
+def make_fresh(data_dir: Path) -> None:
     """Remove what an earlier demo left. Refused where that is still wanted, or where it is not a demo's directory."""
     if not data_dir.exists():
         return
@@ -191,16 +205,16 @@ def _make_fresh(data_dir: Path) -> None:
         )
     if about:
         _end(int(about["pid"]))
-    _end_postgresql(data_dir)
+    end_postgresql(data_dir)
     shutil.rmtree(data_dir)
 
 
-def _end_postgresql(data_dir: Path) -> None:
+def end_postgresql(data_dir: Path) -> None:
     with contextlib.suppress(OSError, ValueError, IndexError):
         _end(int((data_dir / "postgresql" / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
 
 
-def _mark(data_dir: Path, *, keep: bool) -> None:
+def mark(data_dir: Path, *, keep: bool) -> None:
     data_dir.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         data_dir.chmod(0o711)  # PostgreSQL runs as another user then, and must get through
@@ -237,5 +251,5 @@ def _end(pid: int, how: signal.Signals = signal.SIGTERM) -> None:
             time.sleep(0.05)
 
 
-def _pid(service: Service) -> int:
+def pid_of(service: Service) -> int:
     return service.process.pid if service.process else 0

@@ -5,6 +5,7 @@ import typer
 from deskwright.cli import (
     directory_commands,
     identity_commands,
+    image_commands,
     license_commands,
     place_commands,
     policy_commands,
@@ -15,7 +16,7 @@ GROUPS: dict[str, typer.Typer] = {
     "tenant": tenant_commands.tenant_app,
     "site": place_commands.site_app,
     "connection": place_commands.connection_app,
-    "image": place_commands.image_app,
+    "image": image_commands.image_app,
     "policy": policy_commands.policy_app,
     "user-setting": policy_commands.user_setting_app,
     "user": directory_commands.user_app,

@@ -1,23 +1,20 @@
-"""`deskwright site`, `deskwright connection` and `deskwright image`: where Cloud PCs run, and from what."""
+"""`deskwright site` and `deskwright connection`: where Cloud PCs run."""
 
 from typing import Annotated
 
 import typer
 
 from deskwright.cli.in_tenant import PasswordStdin, done, everything, in_tenant, print_one, provider, read_password
-from deskwright.cli.output import JsonOption, TenantOption, out, print_json, show
-from deskwright.operations import connections, images, sites
+from deskwright.cli.output import JsonOption, TenantOption, out, show
+from deskwright.operations import connections, sites
 from deskwright.operations.connections import CONNECTION, HYBRID
-from deskwright.operations.images import IMAGE
 from deskwright.operations.sites import SITE
 
 site_app = typer.Typer(help="Sites: where Cloud PCs run.", no_args_is_help=True)
 connection_app = typer.Typer(help="Network connections into the customer's networks.", no_args_is_help=True)
-image_app = typer.Typer(help="Images: the gallery's, and the tenant's own.", no_args_is_help=True)
 
 Site = Annotated[str, typer.Argument(metavar="SITE", help="Its name or id.")]
 Connection = Annotated[str, typer.Argument(metavar="CONNECTION", help="Its display name or id.")]
-Image = Annotated[str, typer.Argument(metavar="IMAGE", help="Its display name or id.")]
 Region = Annotated[str, typer.Option("--region", help="The site, by name or region.")]
 ProviderOption = Annotated[str | None, typer.Option(help="A kind, or JSON with a kind and its configuration.")]
 
@@ -29,23 +26,6 @@ CONNECTION_COLUMNS = {
     "subnetId": "subnet",
     "healthCheckStatus": "health",
     "provisioningPolicies": "policies",
-}
-IMAGE_COLUMNS = {
-    "displayName": "image",
-    "version": "version",
-    "region": "site",
-    "osFamily": "system",
-    "sizeInGB": "disk GB",
-    "status": "status",
-    "errorCode": "error",
-}
-GALLERY_COLUMNS = {
-    "id": "gallery image",
-    "osFamily": "system",
-    "sizeInGB": "disk GB",
-    "status": "status",
-    "endDate": "supported until",
-    "expirationDate": "usable until",
 }
 CHECK_COLUMNS = {
     "displayName": "check",
@@ -292,80 +272,3 @@ def delete_connection(connection: Connection, tenant: TenantOption = None, as_js
     with in_tenant(tenant) as here:
         item = connections.delete(here.database, here.tenant, here.actor, connection)
         done(item, f"Deleted connection {item['displayName']}.", as_json=as_json)
-
-
-@image_app.command("list")
-def list_images(tenant: TenantOption = None, as_json: JsonOption = False) -> None:
-    """List what the gallery offers, until when each is supported, and the tenant's own images.
-
-    Example: deskwright image list
-    """
-    with in_tenant(tenant) as here:
-        gallery = [{**i, "imageType": "gallery"} for i in images.list_gallery(here.database, here.tenant)]
-        own = everything(IMAGE, lambda a, n: images.list_(here.database, here.tenant, a, n), None)
-        own = [{**i, "imageType": "custom"} for i in own]
-        if as_json:
-            print_json([*gallery, *own])
-            return
-        show(gallery, GALLERY_COLUMNS, as_json=False)
-        out.print()
-        show(own, IMAGE_COLUMNS, as_json=False, empty="No images of the tenant's own.")
-
-
-@image_app.command("show")
-def show_image(image: Image, tenant: TenantOption = None, as_json: JsonOption = False) -> None:
-    """Show one of the tenant's own images.
-
-    Example: deskwright image show "Finance desktop"
-    """
-    with in_tenant(tenant) as here:
-        print_one(images.show(here.database, here.tenant, image), as_json=as_json)
-
-
-@image_app.command("create")
-def create_image(
-    image: Annotated[str, typer.Argument(metavar="NAME", help="Its display name.")],
-    version: Annotated[str, typer.Option("--version", help="Three numbers, such as 1.2.0.")],
-    region: Region,
-    gallery: Annotated[str | None, typer.Option("--gallery", help="Built from this gallery image.")] = None,
-    uri: Annotated[str | None, typer.Option("--uri", help="Taken from this address.")] = None,
-    os_family: Annotated[str, typer.Option("--os-family", help="linux or windows, with --uri.")] = "",
-    size: Annotated[int | None, typer.Option("--size", help="The smallest disk it fits on, in GB.")] = None,
-    tenant: TenantOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Add an image of the tenant's own; it is pending until it has been built.
-
-    Example: deskwright image create "Finance desktop" --version 1.2.0 --region site-a --gallery debian-12-desktop
-    """
-    source = {k: v for k, v in (("gallery", gallery), ("uri", uri)) if v}
-    with in_tenant(tenant) as here:
-        item = images.create(
-            here.database,
-            here.tenant,
-            here.actor,
-            display_name=image,
-            version=version,
-            region=region,
-            source=source,
-            os_family=os_family,
-            size_in_gb=size,
-        )
-        done(item, f"Created image {item['displayName']} {item['version']}; it is being built.", as_json=as_json)
-
-
-@image_app.command("delete")
-def delete_image(
-    image: Image,
-    version: Annotated[str | None, typer.Option("--version", help="Which, where there are several.")] = None,
-    region: Annotated[str | None, typer.Option("--region", help="At which site, where it is at several.")] = None,
-    tenant: TenantOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Delete an image that no policy and no Cloud PC uses.
-
-    Example: deskwright image delete "Finance desktop" --version 1.1.0
-    """
-    with in_tenant(tenant) as here:
-        item = images.delete(here.database, here.tenant, here.actor, image, version=version, region=region)
-        done(item, f"Deleted image {item['displayName']} {item['version']}.", as_json=as_json)

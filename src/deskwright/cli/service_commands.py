@@ -242,14 +242,26 @@ def demo(
     data_dir: Annotated[Path, typer.Option("--data-dir", file_okay=False, help="Made afresh each time.")] = Path(
         ".demo"
     ),
+    compute: Annotated[
+        str, typer.Option("--compute", help="simulator, or libvirt for real machines on this one.")
+    ] = "simulator",
 ) -> None:
-    """See the main job from beginning to end: a simulated company, its policies, and its Cloud PCs coming up.
+    """See the main job from beginning to end: a company, its policies, and its Cloud PCs coming up.
 
     Example: deskwright demo --keep
     """
-    from deskwright.cli.demo import run_demo
-
     with refusals():
+        if compute == "libvirt":
+            from deskwright.cli.demo_real import run_real_demo
+
+            if speed is not None:
+                raise Refused("--speed", speed, "is for the simulator: real machines take the time they take")
+            run_real_demo(data_dir, keep=keep)
+            return
+        if compute != "simulator":
+            raise Refused("--compute", compute, "must be one of: simulator, libvirt")
+        from deskwright.cli.demo import run_demo
+
         run_demo(data_dir, keep=keep, speed=speed)
 
 

@@ -1,12 +1,13 @@
 """Examining an installation: what it can and cannot do, what is later than it should be, and the mend of each (R7)."""
 
+import json
 import platform
 import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
@@ -16,15 +17,14 @@ from deskwright.domain.notices import Channel
 from deskwright.domain.rules import Refused
 from deskwright.operations import mail, notifications
 from deskwright.operations.change import TenantRef
-from deskwright.providers.contract import Network
+from deskwright.providers import registry
+from deskwright.providers.contract import Mark, Network, ProviderError
 from deskwright.providers.registry import Site, providers_for
 from deskwright.provision.context import World
 from deskwright.reconcile.deadlines import DEADLINES
 from deskwright.reconcile.inventory import compare_tenant
 from deskwright.store import migrations
 from deskwright.store.secrets import key_file
-
-Mark = Literal["ok", "warn", "fail"]
 
 # How late something may be before it is worth a word: workers sweep about once a second (real time).
 _LATE_SECONDS = 30.0
@@ -91,6 +91,7 @@ def examine(world: World) -> Iterator[Finding]:
         _connections,
         _mail_server,
         _notifications,
+        _hosts,
         _tenants,
     ):
         try:
@@ -273,6 +274,25 @@ def _untold(world: World, tenant: UUID | None) -> Iterator[Finding]:
         yield Finding("Notifications", "ok", "the last ones got through, or there were none")
 
 
+def _hosts(world: World) -> Iterator[Finding]:
+    """Each host once, whosever sites are there: what is said of it is of no one tenant."""
+    with world.database.single.connect() as connection:
+        hosts: dict[str, list[tuple[str, Site]]] = {}
+        for tenant in connection.execute(_TENANTS).all():
+            for row in connection.execute(_SITES, {"tenant": tenant.id}).all():
+                named = (f"{row.name} of {tenant.name}", Site(tenant.id, *row))
+                hosts.setdefault(json.dumps(row.compute, sort_keys=True), []).append(named)
+    for sites in hosts.values():
+        name = ", ".join(shown for shown, _ in sites[:3]) + (f" and {len(sites) - 3} more" if len(sites) > 3 else "")
+        try:
+            for seen in registry.examine_host(world.database, sites[0][1]):
+                yield Finding(f"Host of {name}: {seen.about}", seen.mark, seen.detail, seen.mend)
+        except Refused as refused:
+            yield Finding(f"Host of {name}", "fail", f"{refused.field}: {refused.rule}", refused.remedy)
+        except Exception as failure:  # noqa: BLE001 - another host may be better
+            yield Finding(f"Host of {name}", "fail", f"could not be looked at: {_said(failure)}")
+
+
 def _tenants(world: World) -> Iterator[Finding]:
     with world.database.single.connect() as connection:
         tenants = connection.execute(_TENANTS).all()
@@ -299,7 +319,9 @@ def _sites(world: World, tenant: TenantRef, ahead: str) -> Iterator[Finding]:
             addresses = providers.compute.free_addresses(Network())
         except Exception as failure:  # noqa: BLE001 - a provider may fail in any way
             bad += 1
-            yield Finding(f"Site {row.name}", "fail", f"{tenant.name}: {failure}", f"deskwright site show {row.name}")
+            yield Finding(
+                f"Site {row.name}", "fail", f"{tenant.name}: {_said(failure)}", f"deskwright site show {row.name}"
+            )
             continue
         if addresses < 1:
             bad += 1
@@ -309,9 +331,17 @@ def _sites(world: World, tenant: TenantRef, ahead: str) -> Iterator[Finding]:
         yield Finding(f"Tenant {tenant.name}", "ok", f"{len(rows)} sites ({', '.join(kinds)}) answer{ahead}")
 
 
+def _said(failure: Exception) -> str:
+    return str(failure.values.get("reason", failure.code)) if isinstance(failure, ProviderError) else str(failure)
+
+
 def _inventory(world: World, tenant: TenantRef) -> Iterator[Finding]:
     differences = compare_tenant(world, tenant.id)
     for found in differences:
+        if found.unreachable:
+            detail = f"{tenant.name}: could not be compared: {found.unreachable}"
+            yield Finding(f"Inventory of {found.site}", "fail", detail, "Look again when the site answers")
+            continue
         told = [
             f"{len(things)} {words}"
             for things, words in (

@@ -152,9 +152,18 @@ def _copy(row: "Row[Any]") -> Item:
         "errorDetail": row.error_detail,
         "startedDateTime": row.modified_at if pending else None,
         "endedDateTime": None if pending else row.modified_at,
-        "expectedDateTime": ends,
-        "share": _share(row.modified_at, row.now, ends) if pending else None,
+        # A provider that knows how far it is says so; otherwise it says when it will be done.
+        "expectedDateTime": ends if row.progress_share is None else None,
+        "share": _how_far(row, ends) if pending else None,
+        "doing": row.progress_text if pending else None,
+        "seen": row.seen,
+        "checksum": row.checksum,
     }
+
+
+def _how_far(row: "Row[Any]", ends: datetime | None) -> float:
+    known: float | None = row.progress_share
+    return _share(row.modified_at, row.now, ends) if known is None else known
 
 
 def _share(began: datetime, now: datetime, ends: datetime | None) -> float:

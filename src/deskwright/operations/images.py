@@ -1,5 +1,6 @@
 """Images that Cloud PCs are made from: the gallery's, and the tenant's own (device images)."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -11,9 +12,13 @@ from deskwright.domain.rules import Refused
 from deskwright.operations import named, sites
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item, Noun
+from deskwright.providers.registry import providers_for
+from deskwright.provision.sites import load_site
 from deskwright.store.audit import event
 from deskwright.store.database import Database
 from deskwright.store.tables import device_images
+
+log = logging.getLogger(__name__)
 
 OS_FAMILIES = ("linux", "windows")
 SOURCES = ("gallery", "uri")
@@ -32,6 +37,10 @@ def _present(row: "Row[Any]") -> Item:
         "status": row.status,
         "errorCode": row.error_code,
         "errorDetail": row.error_detail,
+        "progressShare": row.progress_share,
+        "progressText": row.progress_text,
+        "seen": row.seen,
+        "checksum": row.checksum,
         "createdDateTime": row.created_at,
     }
 
@@ -186,9 +195,11 @@ def delete_everywhere(
 ) -> None:
     """E9, for an image's copies at every site."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
-        for row in _copies(opened.connection, tenant, image):
+        copies = _copies(opened.connection, tenant, image)
+        for row in copies:
             _refuse_used(opened, row, "can be deleted only while nothing uses it")
             named.remove(opened, IMAGE, row)
+    _take_away(database, copies)
 
 
 def delete(
@@ -206,7 +217,8 @@ def delete(
         row = _one(opened.connection, tenant, image, version, region)
         _refuse_used(opened, row, "can be deleted only while nothing uses it")
         named.remove(opened, IMAGE, row)
-        return _present(row)
+    _take_away(database, [row])
+    return _present(row)
 
 
 def list_(database: Database, tenant: TenantRef, after: str | None = None, limit: int = 100) -> list[Item]:
@@ -292,6 +304,15 @@ def _copy(opened: Change, at: Mapping[UUID, str], columns: Mapping[str, Any]) ->
     ]
     image: UUID = made[0]
     return image
+
+
+def _take_away(database: Database, copies: "Sequence[Row[Any]]") -> None:
+    """From the sites. One that cannot be reached keeps its files: the image is gone all the same."""
+    for row in copies:
+        try:
+            providers_for(database, load_site(database, row.site_id)).compute.remove_image(row.id)
+        except Exception as failure:  # noqa: BLE001 - a provider may fail in any way
+            log.warning("the files of image %s stay at site %s: %s", row.id, row.site_id, failure)
 
 
 def _refuse_used(opened: Change, row: "Row[Any]", rule: str) -> None:

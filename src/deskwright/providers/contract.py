@@ -20,7 +20,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from deskwright.domain.plans import Size
@@ -28,6 +28,8 @@ from deskwright.domain.resources import Kind, idempotency_key, shared_key
 from deskwright.guest.actions import Action
 
 _CONNECT_SECONDS = 10.0
+
+Mark = Literal["ok", "warn", "fail"]
 
 
 class ProviderError(Exception):
@@ -39,11 +41,14 @@ class ProviderError(Exception):
 
 
 class NotYet(Exception):
-    """Under way. Ask the same again at `until` (tenant's time); `reason` is shown to the administrator."""
+    """Under way. Ask the same again at `until` (tenant's time); `reason` is shown to the administrator.
 
-    def __init__(self, until: datetime, reason: str) -> None:
+    share: how far it is, from 0 to 1, where that is known.
+    """
+
+    def __init__(self, until: datetime, reason: str, share: float | None = None) -> None:
         super().__init__(reason)
-        self.until, self.reason = until, reason
+        self.until, self.reason, self.share = until, reason, share
 
 
 @dataclass(frozen=True)
@@ -90,15 +95,55 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """Something about a site's host, well or not, for whoever runs the installation."""
+
+    about: str
+    mark: Mark
+    detail: str
+    """With the values that were seen."""
+    mend: str = ""
+    """What to type, or to do."""
+
+
+@dataclass(frozen=True)
 class MachineSpec:
     computer_name: str
     size: Size
     image: str
-    """Gallery image id, or the device image's id."""
+    """Gallery image id, or name and version of one's own."""
     os_family: str
     """windows | linux"""
     model: str
     """Shown as the machine's model: ``Cloud PC Enterprise 2vCPU/8GB/128GB`` (C2)."""
+    device_image: UUID | None = None
+    """Of one's own image, its copy at this site."""
+
+
+@dataclass(frozen=True)
+class ImageOrder:
+    """A device image's copy at a site, as it is asked for."""
+
+    id: UUID
+    name: str
+    """With its version, for people."""
+    source: Mapping[str, str]
+    """``gallery``: the id of a gallery image to build it from; ``uri``: where its file is."""
+    os_family: str
+    began: datetime
+    """When it was asked for (tenant's time)."""
+
+
+@dataclass(frozen=True)
+class ImageReady:
+    """A device image that was brought to its site and seen to work there."""
+
+    size_gb: int | None = None
+    """Of its disk; None: as it was said to be."""
+    seen: str = ""
+    """What was seen when it was tried."""
+    checksum: str = ""
+    """SHA-256 of its disk, as hexadecimal digits."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +190,14 @@ class Compute(Protocol):
 
     def create_vm(self, call: Call, spec: MachineSpec) -> dict[Kind, Made]:
         """The VM and its disk, started. Raises NotYet, imageNotSupportedFail and its siblings."""
+        ...
+
+    def prepare_image(self, order: ImageOrder) -> ImageReady:
+        """Bring a device image to the site and try it. Raises NotYet, imageNotSupportedFail and its siblings."""
+        ...
+
+    def remove_image(self, image: UUID) -> None:
+        """Take a device image from the site. One that is gone, or never came, is no error."""
         ...
 
     def ensure_network(self, call: Call) -> dict[Kind, Made]:

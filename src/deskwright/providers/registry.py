@@ -7,7 +7,7 @@ from typing import Any
 from deskwright.domain.rules import Refused
 from deskwright.providers.builtin.directory import BuiltinDirectory
 from deskwright.providers.builtin.management import BuiltinManagement
-from deskwright.providers.contract import Compute, Directory, HealthProbe, Management, Providers
+from deskwright.providers.contract import Compute, Condition, Directory, HealthProbe, Management, Providers
 from deskwright.providers.simulator.compute import SimulatedCompute
 from deskwright.providers.simulator.directory import SimulatedDirectory
 from deskwright.providers.simulator.health import SimulatedHealth
@@ -26,6 +26,12 @@ def _libvirt_health(database: Database, site: Site) -> HealthProbe:
     with _binding(site):
         from deskwright.providers.libvirt.health import LibvirtHealth
     return LibvirtHealth(database, site)
+
+
+def _libvirt_host(database: Database, site: Site) -> Iterator[Condition]:
+    with _binding(site):
+        from deskwright.providers.libvirt.examine import examine
+    return examine(database, site)
 
 
 @contextmanager
@@ -55,6 +61,8 @@ HEALTH: dict[str, Callable[[Database, Site], HealthProbe]] = {
     "simulator": SimulatedHealth,
     "libvirt": _libvirt_health,
 }
+# By the kind of compute: what can be said of the host behind a site. One that has none is not here.
+HOSTS: dict[str, Callable[[Database, Site], Iterator[Condition]]] = {"libvirt": _libvirt_host}
 
 KINDS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "compute": COMPUTE,
@@ -82,7 +90,7 @@ def providers_for(database: Database, site: Site) -> Providers:
     """The providers of a site. Refused, naming the known kinds, where a kind or its configuration is not known."""
     kind = _kind(site, "compute", site.compute, "simulator")
     compute = COMPUTE[kind](database, site)
-    companion = _COMPANIONS[kind]
+    companion = _COMPANIONS.get(kind, "builtin")
     return Providers(
         compute=compute,
         directory=DIRECTORY[_kind(site, "directory", site.directory, companion)](database, site, compute),
@@ -91,15 +99,34 @@ def providers_for(database: Database, site: Site) -> Providers:
     )
 
 
+def examine_host(database: Database, site: Site) -> Iterator[Condition]:
+    """What is well and what is not with the host behind a site; nothing where there is no host. Refused as above."""
+    examine = HOSTS.get(_kind(site, "compute", site.compute, "simulator"))
+    if examine is not None:
+        yield from examine(database, site)
+
+
 def _kind(site: Site, provider: str, configuration: Mapping[str, Any], default: str) -> str:
     kind = configuration.get("kind", default)
     if kind not in KINDS[provider]:
         known = ", ".join(sorted(KINDS[provider]))
         raise Refused(f"{provider}.kind", kind, f"must be one of: {known}", where=f"site {site.name}")
-    if provider != "compute" and (kind == "simulator") != (default == "simulator"):
-        rule = f"must be {default} where compute.kind is {site.compute.get('kind', 'simulator')}"
+    machines = site.compute.get("kind", "simulator")
+    if provider != "compute" and machines in _COMPANIONS and (kind == "simulator") != (machines == "simulator"):
+        rule = f"must be {default} where compute.kind is {machines}"
         raise Refused(f"{provider}.kind", kind, rule, where=f"site {site.name}")
     return str(kind)
 
 
-__all__ = ["COMPUTE", "DIRECTORY", "HEALTH", "KINDS", "MANAGEMENT", "Site", "providers_for", "with_companions"]
+__all__ = [
+    "COMPUTE",
+    "DIRECTORY",
+    "HEALTH",
+    "HOSTS",
+    "KINDS",
+    "MANAGEMENT",
+    "Site",
+    "examine_host",
+    "providers_for",
+    "with_companions",
+]

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
 VERSION = b"RFB 003.008\n"
 VNC_AUTHENTICATION = 2
+_RETURN = 0xFF0D
 
 
 class NotAnswered(Exception):
@@ -57,6 +58,14 @@ def _greet(wire: socket.socket, secret: str) -> Greeting:
     width, height = struct.unpack(">HH", _receive(wire, 4))
     _receive(wire, 16)
     return Greeting(_text(wire), width, height)
+
+
+def type_text(wire: socket.socket, typed: str) -> None:
+    """Press and let go the keys of a text; a line's end is the Return key. Of Latin-1, whose keys are its numbers."""
+    for character in typed:
+        key = _RETURN if character == "\n" else ord(character)
+        for down in (1, 0):
+            wire.sendall(struct.pack(">BBxxI", 4, down, key))
 
 
 def _receive(wire: socket.socket, count: int) -> bytes:

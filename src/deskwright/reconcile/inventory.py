@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from deskwright.domain.resources import is_ours
-from deskwright.providers.contract import Found, Providers
+from deskwright.domain.rules import Refused
+from deskwright.providers.contract import Found, NotYet, ProviderError, Providers
 from deskwright.providers.registry import providers_for
 from deskwright.provision.context import World
 from deskwright.provision.sites import load_site
@@ -61,9 +62,11 @@ class Difference:
     """Objects Deskwright did not make: reported, never deleted."""
     missing: list[str] = field(default_factory=list)
     """Keys the ledger counts on and the provider does not have."""
+    unreachable: str = ""
+    """Why the site could not be looked at, where it could not."""
 
     def __bool__(self) -> bool:
-        return bool(self.reopened or self.strangers or self.missing)
+        return bool(self.reopened or self.strangers or self.missing or self.unreachable)
 
 
 def sweep_inventory(world: World, tenant: UUID) -> None:
@@ -82,12 +85,19 @@ def sweep_inventory(world: World, tenant: UUID) -> None:
 def compare_tenant(world: World, tenant: UUID) -> list[Difference]:
     """Compare all sites of a tenant; returns those where something differs."""
     with world.database.engine.connect() as connection:
-        sites = (
-            connection.execute(text("SELECT id FROM sites WHERE tenant_id = :t ORDER BY name"), {"t": tenant})
-            .scalars()
-            .all()
-        )
-    return [found for site in sites if (found := compare_site(world, tenant, site))]
+        sites = connection.execute(text("SELECT id, name FROM sites WHERE tenant_id = :t ORDER BY name"), {"t": tenant})
+        found = [_compare(world, tenant, site.id, site.name) for site in sites.all()]
+    return [difference for difference in found if difference]
+
+
+def _compare(world: World, tenant: UUID, site: UUID, name: str) -> Difference:
+    """One site that does not answer hides nothing of the others."""
+    try:
+        return compare_site(world, tenant, site)
+    except (NotYet, ProviderError, Refused) as silent:
+        log.warning("site %s cannot be compared: %s", name, silent)
+        reason = silent.values.get("reason", silent.code) if isinstance(silent, ProviderError) else str(silent)
+        return Difference(name, unreachable=str(reason))
 
 
 def compare_site(world: World, tenant: UUID, site_id: UUID) -> Difference:

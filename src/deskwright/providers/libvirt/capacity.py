@@ -61,7 +61,7 @@ class Capacity:
                 pool = volumes.image_pool(self._connection, self._at.directory)
             else:
                 return _local_disk(self._at.directory)
-        pool.refresh()
+        volumes.refresh(pool)
         _, capacity, _, available = pool.info()
         return capacity / volumes.GB, available / volumes.GB
 

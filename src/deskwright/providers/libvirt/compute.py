@@ -17,12 +17,23 @@ from deskwright.guest.actions import Action
 from deskwright.guest.script import script_for, told
 from deskwright.images import seed
 from deskwright.providers import rfb
-from deskwright.providers.contract import Call, Found, MachineSpec, Made, Network, NotYet, ProviderError, Screen
+from deskwright.providers.contract import (
+    Call,
+    Found,
+    ImageOrder,
+    ImageReady,
+    MachineSpec,
+    Made,
+    Network,
+    NotYet,
+    ProviderError,
+    Screen,
+)
 from deskwright.providers.libvirt import agent, machines, networks, screens, tags, volumes
 from deskwright.providers.libvirt.capacity import Capacity
 from deskwright.providers.libvirt.configuration import SUBNET_PREFIX, configuration
-from deskwright.providers.libvirt.host import connect, found, is_lost, said
-from deskwright.providers.libvirt.images import Image, Images
+from deskwright.providers.libvirt.host import connect, found, is_full, is_lost, said
+from deskwright.providers.libvirt.images import Image, Images, own_name
 from deskwright.providers.libvirt.inventory import inventory
 from deskwright.providers.libvirt.machine_xml import MachineXml, nic, text
 from deskwright.providers.libvirt.records import Nic, Records
@@ -33,6 +44,8 @@ from deskwright.store.database import Database
 PATIENCE_SECONDS = 3.0
 """So long a call watches for what is about to happen, before it says NotYet."""
 _GLANCE_SECONDS = 0.1
+_NOBODY_WAITS = {"screen": "endpointCheckFailed", "": "internalServerError"}
+"""Of what is asked outside a run: the step it goes by, and the code when the host does not answer."""
 _TURNS = 20
 
 
@@ -51,8 +64,13 @@ class LibvirtCompute:
             return Made(self._reserve(connection, call.key(Kind.CAPACITY), call, size))
 
     def has_room(self, size: Size, freed: Size | None = None) -> bool:
-        with self._asking("C1") as connection:
-            return Capacity(connection, self._at).missing(size, self._records.used(), freed or Size(0, 0, 0)) is None
+        try:
+            with self._asking("") as connection:
+                return (
+                    Capacity(connection, self._at).missing(size, self._records.used(), freed or Size(0, 0, 0)) is None
+                )
+        except ProviderError:
+            return False  # a host that does not answer takes nobody now
 
     # --- the machine ---------------------------------------------------------------------------------------
 
@@ -60,7 +78,7 @@ class LibvirtCompute:
         with self._asking(call.step) as connection:
             key, disk_key = call.key(Kind.VM), call.key(Kind.DISK)
             uuid = tags.uuid_of(key)
-            image = self._images(connection).from_gallery(spec.image)
+            image = self._image(connection, spec)
             pool = volumes.site_pool(connection, self._at.directory, self._site.id)
             disk = volumes.overlay(pool, tags.volume_name(disk_key), image.disk, spec.size.storage_gb)
             made = self._machine_xml(call, spec, image, disk.path(), f"{self._at.directory}/{self._site.id}")
@@ -70,10 +88,20 @@ class LibvirtCompute:
                 if machines.look_up(connection, str(uuid)) is None:
                     volumes.written(pool, tags.volume_name(key), seed.seed(str(uuid), spec.computer_name))
                 machines.define(connection, text(made), str(uuid))
+                self._records.made(uuid)
             return {
                 Kind.VM: Made(str(uuid), {"computerName": spec.computer_name, "virtType": image.virt_type}),
                 Kind.DISK: Made(str(tags.uuid_of(disk_key)), {"sizeGB": spec.size.storage_gb}),
             }
+
+    def prepare_image(self, order: ImageOrder) -> ImageReady:
+        with self._asking("C2") as connection:
+            image = self._images(connection).own(order)
+            return ImageReady(image.size_gb, image.seen, image.sha256)
+
+    def remove_image(self, image: UUID) -> None:
+        with self._asking("C2") as connection:
+            self._images(connection).remove(image)
 
     def configure_guest(self, call: Call, vm_id: str, actions: tuple[Action, ...]) -> str:
         with self._asking(call.step) as connection:
@@ -196,11 +224,9 @@ class LibvirtCompute:
             return Made(str(tags.uuid_of(taken.key)), details)
 
     def free_addresses(self, network: Network) -> int:
-        with self._asking("C3") as connection:
+        with self._asking("") as connection:
             if network.connection_id is None:
-                subnet = self._records.known_subnet()
-                total = (subnet.num_addresses if subnet else 2 ** (32 - SUBNET_PREFIX)) - 3
-                return total - sum(n.network == networks.name_of(self._site.id) for n in self._records.nics())
+                return self._free_of_own()
             there = found(connection.networkLookupByName, network.network)
             free = networks.free_by_lease(there) if there is not None else None
             return free if free is not None else networks.free_in_subnet(network.subnet, self._records.nics())
@@ -213,7 +239,7 @@ class LibvirtCompute:
             if not agent.answers(machine):
                 raise self._later(1, f"{carried['computer']} does not answer yet")
             try:
-                greeting = screens.try_out(connection, machine, local=self._at.is_local)
+                greeting = screens.try_out(connection, machine, self._at)
             except rfb.NotAnswered as nothing:
                 raise self._later(2, f"the console of {carried['computer']} does not answer: {nothing}") from None
             address = self._records.address_of(UUID(vm_id))
@@ -222,7 +248,7 @@ class LibvirtCompute:
     def screen(self, call: Call, vm_id: str) -> Screen:
         with self._asking(call.step) as connection:
             machine, _ = self._running(connection, call, vm_id)
-            return screens.admit(connection, machine, local=self._at.is_local)
+            return screens.admit(connection, machine, self._at)
 
     def reach(self, screen: Screen) -> socket.socket:
         if not self._at.is_local:
@@ -272,13 +298,16 @@ class LibvirtCompute:
             yield connect(self._at.uri)
         except libvirt.libvirtError as error:
             if is_lost(error):
-                raise self._later(5, f"libvirt at {self._at.where} does not answer: {said(error)}") from error
+                reason = f"libvirt at {self._at.where} does not answer: {said(error)}"
+                if step in _NOBODY_WAITS:
+                    raise ProviderError(_NOBODY_WAITS[step], site=self._site.name, step=step, reason=reason) from error
+                raise self._later(5, reason) from error
             raise ProviderError(
                 _code_of(error), site=self._site.name, step=step, reason=f"libvirt at {self._at.where}: {said(error)}"
             ) from error
 
-    def _later(self, seconds: float, reason: str) -> NotYet:
-        return NotYet(self._records.now() + timedelta(seconds=seconds), reason)
+    def _later(self, seconds: float, reason: str, share: float | None = None) -> NotYet:
+        return NotYet(self._records.now() + timedelta(seconds=seconds), reason, share)
 
     def _patiently(self, look: Callable[[], str | None], reason: str) -> str:
         """What `look` finds, waiting a little for it. Raises NotYet."""
@@ -290,7 +319,16 @@ class LibvirtCompute:
         return seen
 
     def _images(self, connection: Any) -> Images:
-        return Images(self._at, self._records, connection, Settings().image_dir, self._later)
+        here = Settings()
+        return Images(self._at, self._records, connection, here.image_dir, here.imports, self._later)
+
+    def _image(self, connection: Any, spec: MachineSpec) -> Image:
+        if spec.device_image is None:
+            return self._images(connection).from_gallery(spec.image)
+        image = self._images(connection).ready(own_name(spec.device_image))
+        if image is None:
+            raise ProviderError("imageNotSupportedFail", image=spec.image, reason="it is not on the host any more")
+        return image
 
     def _failed(self, call: Call, carried: dict[str, str], reason: str) -> ProviderError:
         return ProviderError(_code(call.step), device=carried["computer"], step=call.step, reason=reason)
@@ -350,6 +388,7 @@ class LibvirtCompute:
             disk=disk,
             seed=f"{folder}/{tags.volume_name(key)}",
             tags=carried,
+            listen=self._at.console,
         )
 
     @contextlib.contextmanager
@@ -423,25 +462,37 @@ class LibvirtCompute:
     def _nic(self, connection: Any, call: Call, machine: UUID, network: str, *, hosted: bool) -> Nic:
         """The NIC's row: the one there is, or a new one with an address of its own."""
         key, pool = call.key(Kind.NIC), self._records.known_subnet() if hosted else None
-        known = {"network": network, "site": self._site.name}
-        if not hosted and not network.startswith("bridge:"):
-            there = found(connection.networkLookupByName, network)
-            if there is None or not there.isActive():
-                raise ProviderError("internalServerError", step=call.step, reason=f"there is no network {network} here")
         for turn in range(_TURNS):
             taken = self._records.nic(key)
+            if taken is None:
+                self._must_have_address(connection, call, network, hosted=hosted)
+                taken = self._records.take_nic(key, network, tags.mac_of(key, turn), machine, pool)
             if taken is not None:
-                return taken
-            if hosted and self.free_addresses(Network()) <= 0:
-                raise ProviderError("noEnoughIpAddress", **known, subnet=str(pool), needed=1)
-            if not hosted and not network.startswith("bridge:") and networks.free_by_lease(there) == 0:
-                raise ProviderError("noEnoughIpAddress", **known, subnet=network, needed=1)
-            taken = self._records.take_nic(key, network, tags.mac_of(key, turn), machine, pool)
-            if taken is not None:
-                if hosted and taken.address:
+                if hosted and taken.address:  # also for a row there was: who took it may have died before this
                     networks.reserve(connection.networkLookupByName(network), taken.mac, taken.address)
                 return taken
         raise self._later(1, "many take an address now")
+
+    def _free_of_own(self) -> int:
+        """Addresses left in the site's own network; where there is none yet, those it will have."""
+        subnet = self._records.known_subnet()
+        total = (subnet.num_addresses if subnet else 2 ** (32 - SUBNET_PREFIX)) - 3
+        return total - sum(n.network == networks.name_of(self._site.id) for n in self._records.nics())
+
+    def _must_have_address(self, connection: Any, call: Call, network: str, *, hosted: bool) -> None:
+        """Refuse where it is known that the network has none left."""
+        known = {"network": network, "site": self._site.name, "needed": 1}
+        if hosted and self._free_of_own() <= 0:
+            # No connection of anybody's: the network is the site's own.
+            own = f"none (the own network of {self._site.name})"
+            raise ProviderError("noEnoughIpAddress", **known, subnet=str(self._records.known_subnet()), connection=own)
+        if hosted or network.startswith("bridge:"):
+            return
+        there = found(connection.networkLookupByName, network)
+        if there is None or not there.isActive():
+            raise ProviderError("internalServerError", step=call.step, reason=f"there is no network {network} here")
+        if networks.free_by_lease(there) == 0:
+            raise ProviderError("noEnoughIpAddress", **known, subnet=network)
 
     def _address(self, connection: Any, machine: Any, taken: Nic) -> str | None:
         """The machine's address, once it has it."""
@@ -484,10 +535,7 @@ def _code(step: str) -> str:
 
 
 def _code_of(error: libvirt.libvirtError) -> str:
-    text = str(error)
-    if "Cannot allocate memory" in text or "No space left" in text or "cannot set up guest memory" in text:
-        return "capacityUnavailable"
-    return "internalServerError"
+    return "capacityUnavailable" if is_full(error) else "internalServerError"
 
 
 def _parts(call: Call) -> dict[str, Any]:

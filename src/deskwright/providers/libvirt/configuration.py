@@ -1,7 +1,7 @@
 """What a site says about its libvirt host.
 
 ``{kind: libvirt, uri: "qemu:///system", directory: /var/lib/libvirt/images/deskwright, hostedNetworks: 10.90.0.0/16,
-acceleration: auto | kvm | qemu, overcommit: {vCpuCount: 4, ramInGB: 1, storageInGB: 1}}``
+acceleration: auto | kvm | qemu, console: 127.0.0.1, overcommit: {vCpuCount: 4, ramInGB: 1, storageInGB: 1}}``
 """
 
 import ipaddress
@@ -19,7 +19,9 @@ ACCELERATIONS = ("auto", "kvm", "qemu")
 SUBNET_PREFIX = 24
 """Each tenant's site has so large a part of the hosted networks on a host."""
 
-_KEYS = ("kind", "uri", "directory", "hostedNetworks", "acceleration", "overcommit")
+LOOPBACK = "127.0.0.1"
+
+_KEYS = ("kind", "uri", "directory", "hostedNetworks", "acceleration", "console", "overcommit")
 _OVERCOMMIT = {"vCpuCount": 4.0, "ramInGB": 1.0, "storageInGB": 1.0}
 
 
@@ -39,6 +41,9 @@ class Configuration:
     """On the host: images, and a folder of disks for each site."""
     hosted_networks: ipaddress.IPv4Network
     acceleration: str
+    console: str
+    """The host's address at which its screens listen. On another machine than this one it must be one that this one
+    reaches; each screen asks for a password of its own."""
     overcommit: Overcommit
 
     @property
@@ -70,8 +75,13 @@ def configuration(given: Mapping[str, Any], site: str) -> Configuration:
     if acceleration not in ACCELERATIONS:
         rule = f"must be one of: {', '.join(ACCELERATIONS)}"
         raise Refused("compute.acceleration", acceleration, rule, where=where)
+    console = str(given.get("console", LOOPBACK))
+    try:
+        ipaddress.ip_address(console)
+    except ValueError:
+        raise Refused("compute.console", console, "must be an address of the host, not a name", where=where) from None
     hosted = _networks(str(given.get("hostedNetworks", HOSTED_NETWORKS)), where)
-    return Configuration(uri, directory.rstrip("/"), hosted, acceleration, _overcommit(given, where))
+    return Configuration(uri, directory.rstrip("/"), hosted, acceleration, console, _overcommit(given, where))
 
 
 def _networks(text: str, where: str) -> ipaddress.IPv4Network:

@@ -9,12 +9,10 @@ import libvirt
 # libvirt prints every error, also those that are handled.
 libvirt.registerErrorHandler(lambda *_: None, None)
 
-_LOST = {
-    libvirt.VIR_ERR_NO_CONNECT,
-    libvirt.VIR_ERR_INVALID_CONN,
-    libvirt.VIR_ERR_SYSTEM_ERROR,
-    libvirt.VIR_ERR_RPC,
-}
+_LOST = {libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_CONN, libvirt.VIR_ERR_RPC}
+# These are of the connection where they come from it; a full disk is a system error, too.
+_LOST_ON_THE_WAY = {libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_INTERNAL_ERROR}
+_FULL = ("Cannot allocate memory", "No space left", "cannot set up guest memory")
 _ABSENT = {
     libvirt.VIR_ERR_NO_DOMAIN,
     libvirt.VIR_ERR_NO_NETWORK,
@@ -23,23 +21,25 @@ _ABSENT = {
     libvirt.VIR_ERR_NO_NWFILTER,
 }
 
-_connections: dict[str, tuple[int, Any]] = {}  # by address: the process that opened it, and the connection
+# By process and address. What a forked process inherits is kept, too: closing it would end it for its parent.
+_connections: dict[tuple[int, str], Any] = {}
 _lock = threading.Lock()
 
 
 def connect(uri: str) -> Any:
     """The virConnect of this process. Raises libvirtError where libvirt does not answer."""
     with _lock:
-        pid, connection = _connections.get(uri, (0, None))
-        if connection is not None and pid == os.getpid() and _alive(connection):
+        own = os.getpid(), uri
+        connection = _connections.get(own)
+        if connection is not None and _alive(connection):
             return connection
-        connection = libvirt.open(uri)
-        _connections[uri] = (os.getpid(), connection)
-        return connection
+        _connections[own] = libvirt.open(uri)
+        return _connections[own]
 
 
 def _alive(connection: Any) -> bool:
     try:
+        connection.getLibVersion()  # `isAlive` does not notice that the other side has gone until something is sent
         return bool(connection.isAlive())
     except libvirt.libvirtError:
         return False
@@ -50,7 +50,13 @@ def is_lost(error: Exception) -> bool:
     if not isinstance(error, libvirt.libvirtError):
         return False
     code, origin = error.get_error_code(), error.get_error_domain()
-    return code in _LOST or (code == libvirt.VIR_ERR_INTERNAL_ERROR and origin in (libvirt.VIR_FROM_RPC,))
+    on_the_way = origin in (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE)
+    return code in _LOST or (code in _LOST_ON_THE_WAY and on_the_way)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the host has no memory or no disk left for it."""
+    return any(words in str(error) for words in _FULL)
 
 
 def is_absent(error: Exception) -> bool:

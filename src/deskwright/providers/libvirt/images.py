@@ -5,35 +5,44 @@ an image with a manifest is whole and was seen to start. Every call does one pie
 """
 
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
 import libvirt
 
 from deskwright.domain.plans import Size
 from deskwright.guest.script import Script
-from deskwright.images import check, process, seed
+from deskwright.images import check, imported, process, seed
 from deskwright.images.build import Built
 from deskwright.images.recipes import RECIPES
 from deskwright.images.tools import MissingTools
-from deskwright.providers.contract import ProviderError
+from deskwright.providers.contract import ImageOrder, ProviderError
 from deskwright.providers.libvirt import agent, machines, tags, volumes
 from deskwright.providers.libvirt.configuration import Configuration
-from deskwright.providers.libvirt.host import found
+from deskwright.providers.libvirt.host import found, is_full, is_lost, said
 from deskwright.providers.libvirt.machine_xml import Boot, MachineXml, text
 from deskwright.providers.libvirt.records import Records
 
-TRIAL_SIZE = Size(1, 2, 8)
+TRIAL_SIZE = {"linux": Size(1, 2, 8), "windows": Size(2, 4, 64)}
 KVM_SECONDS = 90.0
 """By hardware a machine answers within seconds. One that does not by then is tried again under emulation."""
+KVM_KERNEL_SECONDS = 20.0
+"""The same, where the kernel is started without firmware menus and boot loader."""
 EMULATED_SECONDS = 900.0
+WINDOWS_SECONDS = 2700.0
+"""Its first start after sysprep sets the system up, whatever it runs on."""
 
-Wait = Callable[[float, str], Exception]
-"""Makes the NotYet of (seconds from now, reason)."""
+
+class Wait(Protocol):
+    """Makes the NotYet."""
+
+    def __call__(self, seconds: float, reason: str, share: float | None = None) -> Exception: ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,8 @@ class Images:
     connection: Any
     cache: Path
     """On this machine: where they are built, and what that keeps."""
+    imports: Path
+    """On this machine: where files to import lie."""
     wait: Wait
 
     def ready(self, name: str) -> Image | None:
@@ -83,16 +94,13 @@ class Images:
         image = self.ready(name)
         if image is not None:
             return image
-        if name not in RECIPES:
-            reason = "this provider cannot make it; bring it as a device image (see docs/real-machines.md)"
-            raise ProviderError("imageNotSupportedFail", image=name, reason=reason)
         return self.prepared(name, self._built(name))
 
     def prepared(self, name: str, made: Built) -> Image:
         """Bring what was built to the host and try it. Raises NotYet, imageNotSupportedFail."""
         with self.records.alone(f"image:{name}") as mine:
             if not mine:
-                raise self.wait(1, f"image {name} is being brought to the host")
+                raise self.wait(1, f"image {name} is being brought to the host", 0.8)
             image = self.ready(name)
             if image is not None:
                 return image
@@ -101,22 +109,65 @@ class Images:
                 return self._look_at_trial(name, self._placed(name, made), trial)
             self._bring(name, made)
             self._start_trial(name, self._placed(name, made), "kvm" if self._may_have_kvm() else "qemu")
-            raise self.wait(0.5, f"a trial machine starts from image {name}")
+            raise self.wait(0.5, "a trial machine starts from it", 0.85)
+
+    def own(self, order: ImageOrder) -> Image:
+        """A device image: built from packages, or from a file. Raises NotYet, imageNotSupportedFail."""
+        name = own_name(order.id)
+        image = self.ready(name)
+        if image is not None:
+            return image
+        into = self.cache / name
+
+        def begin() -> None:
+            if "gallery" in order.source:
+                process.start(self._recipe(order.source["gallery"]), into, cache=self.cache / "cache")
+            else:
+                imported.start(imported.file_of(order.source["uri"], self.imports), into, order.os_family)
+
+        made = self._made(order.name, into, begin)
+        image = self.prepared(name, made)
+        shutil.rmtree(into, ignore_errors=True)  # it is on the host now
+        return image
+
+    def remove(self, order: UUID) -> None:
+        """Take a device image from the host, with what this machine still has of it."""
+        name = own_name(order)
+        shutil.rmtree(self.cache / name, ignore_errors=True)
+        pool = found(self.connection.storagePoolLookupByName, volumes.IMAGES)
+        if pool is not None and pool.isActive():
+            trial = found(self.connection.lookupByName, _trial_name(name))
+            if trial is not None:
+                self._end_trial(name, trial)
+            for file, _ in list(volumes.each(pool)):
+                if file.startswith(name):
+                    volumes.delete(pool, file)
 
     def _built(self, name: str) -> Built:
-        into = self.cache / name
+        return self._made(name, self.cache / name, lambda: process.start(self._recipe(name), self.cache / name))
+
+    def _recipe(self, name: str) -> str:
+        if name in RECIPES:
+            return name
+        reason = "this provider cannot make it; bring it as a device image (see docs/real-machines.md)"
+        raise ProviderError("imageNotSupportedFail", image=name, reason=reason)
+
+    def _made(self, shown: str, into: Path, begin: Callable[[], None]) -> Built:
+        """What a process of its own makes in `into`, begun by `begin` where none is under way."""
         progress = process.look(into)
         if progress.finished is not None:
             return progress.finished
         if progress.failed:
             process.forget(into)
-            raise ProviderError("imageNotSupportedFail", image=name, reason=f"it could not be built: {progress.failed}")
+            reason = f"it could not be made: {progress.failed}"
+            raise ProviderError("imageNotSupportedFail", image=shown, reason=reason)
         if not progress.running:
             try:
-                process.start(name, into)
-            except MissingTools as missing:
-                raise ProviderError("imageNotSupportedFail", image=name, reason=str(missing)) from missing
-        raise self.wait(2, f"image {name} is being built: {progress.fraction:.0%}, {progress.doing or 'beginning'}")
+                begin()
+            except (MissingTools, imported.Unfit) as unfit:
+                raise ProviderError("imageNotSupportedFail", image=shown, reason=str(unfit)) from unfit
+        doing = f"image {shown} is being made: {progress.fraction:.0%}, {progress.doing or 'beginning'}"
+        raise self.wait(2, doing, 0.8 * progress.fraction)
 
     def _placed(self, name: str, made: Built) -> Image:
         """The image as its files stand in the pool."""
@@ -147,19 +198,27 @@ class Images:
         carried = machines.tags_of(trial)
         virt_type, began = carried["virtType"], datetime.fromisoformat(carried["began"])
         took = (datetime.now(UTC) - began).total_seconds()
+        if not trial.isActive() and trial.state()[1] == libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN:
+            machines.start(trial)  # who defined it died before starting it
         if not trial.isActive() or not agent.answers(trial):
-            if took < (KVM_SECONDS if virt_type == "kvm" else EMULATED_SECONDS) and trial.isActive():
-                raise self.wait(0.5, f"a trial machine starts from image {name}, for {took:.0f} s now")
+            if took < _longest(image, virt_type) and trial.isActive():
+                raise self.wait(0.5, f"a trial machine starts from image {name}, for {took:.0f} s now", 0.9)
+            stopped = not trial.isActive()
             self._end_trial(name, trial)
             if virt_type == "kvm" and self.at.acceleration != "kvm":
                 self._start_trial(name, image, "qemu")
                 raise self.wait(1, f"image {name} does not start by KVM here; it is tried under emulation")
-            raise ProviderError("imageNotSupportedFail", image=name, reason=_no_answer(took, virt_type))
-        ran = (
-            agent.run(trial, Script(("/bin/sh", "-s"), check.generalised_script()))
-            if image.os_family == "linux"
-            else None
-        )
+            raise ProviderError(
+                "imageNotSupportedFail", image=name, reason=_no_answer(took, virt_type, stopped=stopped)
+            )
+        try:
+            ran = (
+                agent.run(trial, Script(("/bin/sh", "-s"), check.generalised_script()))
+                if image.os_family == "linux"
+                else None
+            )
+        except (agent.Silent, agent.StillRuns):
+            raise self.wait(1, f"the trial machine of image {name} is being looked at", 0.95) from None
         self._end_trial(name, trial)
         if ran is not None and ran.output.strip() != "ok":
             reason = f"it is not generalised: {'; '.join(ran.output.split(chr(10)))[:300]}"
@@ -179,13 +238,19 @@ class Images:
     def _start_trial(self, name: str, image: Image, virt_type: str) -> None:
         pool = volumes.image_pool(self.connection, self.at.directory)
         uuid = tags.uuid_of(f"trial:{name}")
-        disk = volumes.overlay(pool, f"trial-{name}.qcow2", image.disk, max(image.size_gb, 1))
+        volumes.delete(pool, f"trial-{name}.qcow2")  # of a trial that was cut short: only a first start tells
+        try:
+            disk = volumes.overlay(pool, f"trial-{name}.qcow2", image.disk, max(image.size_gb, 1))
+        except libvirt.libvirtError as error:
+            if is_lost(error) or is_full(error):
+                raise
+            raise ProviderError("imageNotSupportedFail", image=name, reason=said(error)) from error
         first = volumes.written(pool, f"trial-{name}.iso", seed.seed(str(uuid), "trial"))
         machine = MachineXml(
             uuid=uuid,
             name=_trial_name(name),
             title=f"Deskwright tries the image {name}",
-            size=TRIAL_SIZE,
+            size=TRIAL_SIZE[image.os_family],
             os_family=image.os_family,
             virt_type=virt_type,
             boot=image.boot,
@@ -211,6 +276,11 @@ class Images:
             volumes.delete(pool, f"trial-{name}.{ending}")
 
 
+def own_name(order: UUID) -> str:
+    """Under which a device image stands in the pool."""
+    return f"image-{order}"
+
+
 def _file_name(name: str, made: Built, ending: str) -> str:
     """With the checksum: machines go on standing on an image whose successor has the same name."""
     return f"{name}-{made.sha256[:12]}.{ending}"
@@ -220,6 +290,16 @@ def _trial_name(name: str) -> str:
     return f"deskwright-trial-{name}"
 
 
-def _no_answer(took: float, virt_type: str) -> str:
+def _longest(image: Image, virt_type: str) -> float:
+    if image.os_family == "windows":
+        return WINDOWS_SECONDS
+    if virt_type == "qemu":
+        return EMULATED_SECONDS
+    return KVM_KERNEL_SECONDS if image.kernel else KVM_SECONDS
+
+
+def _no_answer(took: float, virt_type: str, *, stopped: bool) -> str:
     how = "KVM" if virt_type == "kvm" else "software emulation"
+    if stopped:
+        return f"a machine started from it stopped by itself within {took:.0f} s by {how}"
     return f"a machine started from it did not answer through its guest agent within {took:.0f} s by {how}"

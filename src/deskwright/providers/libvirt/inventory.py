@@ -19,19 +19,21 @@ def inventory(connection: Any, site: Site, records: Records) -> Iterator[Found]:
     for machine, carried in machines.of_site(connection, site.id):
         keys.add(carried["key"])
         yield Found(Kind.VM, carried["key"], machine.UUIDString(), carried.get("computer", ""))
-    yield from _volumes(connection, site, keys)
+    yield from _volumes(connection, site, keys, records)
     yield from _network(connection, site, records)
 
 
-def _volumes(connection: Any, site: Site, machine_keys: set[str]) -> Iterator[Found]:
+def _volumes(connection: Any, site: Site, machine_keys: set[str], records: Records) -> Iterator[Found]:
     pool = volumes.existing_site_pool(connection, site.id)
     if pool is None:
         return
+    made = records.ever_made()
     for name, path in volumes.each(pool):
         key = tags.key_of(name)
         kind = key.rpartition(":")[2]
         if kind == Kind.VM:
-            if key not in machine_keys:  # a seed whose machine is gone, or was not made yet
+            # A seed whose machine was not made yet. Beside one that was taken away it must not stand for the machine.
+            if key not in machine_keys and tags.uuid_of(key) not in made:
                 yield Found(Kind.VM, key, str(tags.uuid_of(key)), name)
         elif kind in (Kind.DISK, Kind.SNAPSHOT):
             yield Found(kind, key, str(tags.uuid_of(key)), name)

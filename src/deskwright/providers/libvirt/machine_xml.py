@@ -39,6 +39,8 @@ class MachineXml:
     seed: str = ""
     """Path on the host of the ISO image with its first-boot data."""
     tags: dict[str, str] = field(default_factory=dict)
+    listen: str = "127.0.0.1"
+    """The host's address at which the screen listens."""
     password: str = field(default="", repr=False)
     """Of the screen, until somebody is admitted to it: nobody knows it."""
 
@@ -76,12 +78,12 @@ def nic(mac: str, source: str, security_group: str = "") -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def screen(password: str, valid_until: str = "") -> str:
-    """The screen's XML. valid_until: UTC, ``2026-11-30T12:00:00``; empty: for good."""
-    root = ET.Element("graphics", type="vnc", autoport="yes", listen="127.0.0.1", passwd=password)
+def screen(password: str, listen: str, valid_until: str = "") -> str:
+    """The screen's XML. listen: an address of the host; valid_until: UTC, ``2026-11-30T12:00:00``; empty: for good."""
+    root = ET.Element("graphics", type="vnc", autoport="yes", listen=listen, passwd=password)
     if valid_until:
         root.set("passwdValidTo", valid_until)
-    ET.SubElement(root, "listen", type="address", address="127.0.0.1")
+    ET.SubElement(root, "listen", type="address", address=listen)
     return ET.tostring(root, encoding="unicode")
 
 
@@ -145,7 +147,7 @@ def _devices(root: ET.Element, machine: MachineXml) -> None:
     ET.SubElement(channel, "target", type="virtio", name=AGENT_CHANNEL)
     ET.SubElement(devices, "serial", type="pty")
     ET.SubElement(devices, "console", type="pty")
-    devices.append(ET.fromstring(screen(machine.password)))
+    devices.append(ET.fromstring(screen(machine.password, machine.listen)))
     video = ET.SubElement(devices, "video")
     ET.SubElement(video, "model", type="vga", vram="32768")
     ET.SubElement(devices, "input", type="tablet", bus="usb" if machine.os_family == "windows" else "virtio")

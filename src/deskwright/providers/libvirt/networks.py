@@ -16,6 +16,8 @@ from deskwright.providers.libvirt import tags
 from deskwright.providers.libvirt.host import found
 from deskwright.providers.libvirt.records import Nic
 
+LEASE_MINUTES = 10
+"""For so long at most a machine that is gone keeps its address from the next one."""
 _BOTH = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
 _HOSTS = libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST
 # Who else is on the network must not see or answer another machine's traffic.
@@ -32,9 +34,10 @@ def ensure(connection: Any, site: UUID, subnet: ipaddress.IPv4Network, key: str)
     if network is None:
         try:
             network = connection.networkDefineXML(_xml(site, subnet, key))
-            network.setAutostart(1)
         except libvirt.libvirtError:
             network = connection.networkLookupByName(name_of(site))  # somebody made it meanwhile, or this raises
+    if not network.autostart():
+        network.setAutostart(1)
     if not network.isActive():
         try:
             network.create()
@@ -138,7 +141,9 @@ def reservations(network: Any) -> set[tuple[str, str]]:
 
 
 def _host(mac: str, address: str) -> str:
-    return ET.tostring(ET.Element("host", mac=mac, ip=address), encoding="unicode")
+    host = ET.Element("host", mac=mac, ip=address)
+    ET.SubElement(host, "lease", expiry=str(LEASE_MINUTES), unit="minutes")
+    return ET.tostring(host, encoding="unicode")
 
 
 def _xml(site: UUID, subnet: ipaddress.IPv4Network, key: str) -> str:

@@ -59,22 +59,32 @@ _TAKE_SUBNET = statement(
 _SUBNETS = statement("SELECT subnet FROM libvirt.subnets(:host) AS subnet")
 
 _NIC = statement("SELECT * FROM libvirt.nics WHERE tenant_id = :tenant AND key = :key")
-# The lowest free address; whoever takes the same one meanwhile wins, and the next turn takes another.
+# A free address nobody had before, else the one that was given back first: a DHCP server keeps the lease of a machine
+# that is gone until it ends. Whoever takes the same one meanwhile wins, and the next turn takes another.
 _TAKE_NIC = statement(
     """
     INSERT INTO libvirt.nics (key, tenant_id, site_id, host, network, mac, address, machine)
     SELECT :key, :tenant, :site, :host, :network, :mac,
            CASE WHEN :chosen THEN (
              SELECT CAST(:first AS inet) + n FROM generate_series(0, :count - 1) n
+               LEFT JOIN libvirt.freed_addresses f ON f.tenant_id = :tenant AND f.host = :host
+                                                  AND f.network = :network AND f.address = CAST(:first AS inet) + n
               WHERE NOT EXISTS (SELECT FROM libvirt.nics o WHERE o.tenant_id = :tenant AND o.host = :host
                                    AND o.network = :network AND o.address = CAST(:first AS inet) + n)
-              ORDER BY n LIMIT 1) END,
+              ORDER BY f.freed_at NULLS FIRST, n LIMIT 1) END,
            :machine
     ON CONFLICT DO NOTHING RETURNING *
     """
 )
 _LEARN = statement("UPDATE libvirt.nics SET address = CAST(:address AS inet) WHERE tenant_id = :tenant AND key = :key")
-_DROP_NIC = statement("DELETE FROM libvirt.nics WHERE tenant_id = :tenant AND key = :key")
+_DROP_NIC = statement(
+    """
+    WITH gone AS (DELETE FROM libvirt.nics WHERE tenant_id = :tenant AND key = :key RETURNING *)
+    INSERT INTO libvirt.freed_addresses (tenant_id, host, network, address)
+    SELECT tenant_id, host, network, address FROM gone WHERE address IS NOT NULL
+    ON CONFLICT (host, network, address) DO UPDATE SET freed_at = clock_timestamp()
+    """
+)
 _NICS = statement("SELECT * FROM libvirt.nics WHERE tenant_id = :tenant AND site_id = :site")
 _ADDRESS_OF = statement(
     "SELECT address FROM libvirt.nics WHERE tenant_id = :tenant AND machine = :machine ORDER BY made_at DESC LIMIT 1"
@@ -98,6 +108,11 @@ _END = statement(
     "UPDATE libvirt.operations SET done = true "
     "WHERE tenant_id = :tenant AND machine = :machine AND operation = :operation"
 )
+_MADE = statement(
+    "INSERT INTO libvirt.operations (tenant_id, machine, operation, done) VALUES (:tenant, :machine, 'made', true) "
+    "ON CONFLICT DO NOTHING"
+)
+_EVER_MADE = statement("SELECT machine FROM libvirt.operations WHERE tenant_id = :tenant AND operation = 'made'")
 _LET_GO = statement(
     "UPDATE libvirt.operations SET claimed_at = '-infinity' "
     "WHERE tenant_id = :tenant AND machine = :machine AND operation = :operation AND NOT done"
@@ -273,6 +288,13 @@ class Records:
 
     def end(self, machine: UUID, name: str) -> None:
         ask(self._engine, _END, {**self._own, "machine": machine, "operation": name})
+
+    def made(self, machine: UUID) -> None:
+        """The machine is there; should it not be any more, somebody else has taken it away."""
+        ask(self._engine, _MADE, {**self._own, "machine": machine})
+
+    def ever_made(self) -> set[UUID]:
+        return {row.machine for row in ask(self._engine, _EVER_MADE, self._own)}
 
     def forget(self, machine: UUID | None = None, name: str | None = None) -> None:
         """All that a machine was told, or one operation."""

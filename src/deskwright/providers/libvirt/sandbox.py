@@ -16,6 +16,8 @@ from pathlib import Path
 
 import libvirt
 
+from deskwright.providers.libvirt.host import said
+
 _QEMU = """\
 user = "root"
 group = "root"
@@ -80,7 +82,7 @@ class Sandbox:
             except libvirt.libvirtError as error:
                 if time.monotonic() > ends or self._process.poll() is not None:
                     log_end = (self.directory / "libvirtd.log").read_text(errors="replace")[-2000:]
-                    raise SandboxFailed(f"libvirtd did not start: {error}\n{log_end}") from None
+                    raise SandboxFailed(f"libvirtd did not start: {said(error)}\n{log_end}") from None
                 time.sleep(0.1)
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:

@@ -8,7 +8,6 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import libvirt
 from PIL import Image
@@ -16,6 +15,7 @@ from PIL import Image
 from deskwright.providers import rfb
 from deskwright.providers.contract import Screen
 from deskwright.providers.libvirt import machine_xml
+from deskwright.providers.libvirt.configuration import Configuration
 from deskwright.providers.libvirt.host import said
 
 PASSWORD_SECONDS = 60
@@ -23,18 +23,15 @@ PASSWORD_SECONDS = 60
 _CONNECT_SECONDS = 10.0
 
 
-def admit(connection: Any, machine: Any, *, local: bool) -> Screen:
+def admit(connection: Any, machine: Any, at: Configuration) -> Screen:
     """A fresh password, which replaces the one before it."""
     password = secrets.token_urlsafe(6)  # 8 characters: all that VNC authentication takes
     until = datetime.now(UTC) + timedelta(seconds=PASSWORD_SECONDS)
-    xml = machine_xml.screen(password, until.strftime("%Y-%m-%dT%H:%M:%S"))
+    xml = machine_xml.screen(password, at.console, until.strftime("%Y-%m-%dT%H:%M:%S"))
     machine.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
     name = machine.UUIDString()
-    return (
-        Screen("127.0.0.1", _port(machine), password, name, lambda: handed_over(connection, name))
-        if local
-        else (Screen(_host_of(connection), _port(machine), password, name))
-    )
+    way = (lambda: handed_over(connection, name)) if at.is_local else None
+    return Screen(at.console, _port(machine), password, name, way)
 
 
 def handed_over(connection: Any, machine: str) -> socket.socket:
@@ -47,9 +44,9 @@ def handed_over(connection: Any, machine: str) -> socket.socket:
     return wire
 
 
-def try_out(connection: Any, machine: Any, *, local: bool) -> rfb.Greeting:
+def try_out(connection: Any, machine: Any, at: Configuration) -> rfb.Greeting:
     """Walk the way a person's browser takes. Raises rfb.NotAnswered."""
-    screen = admit(connection, machine, local=local)
+    screen = admit(connection, machine, at)
     try:
         with contextlib.closing(screen.connect()) as wire:
             return rfb.greet(wire, screen.password)
@@ -71,10 +68,6 @@ def picture(connection: Any, machine: Any) -> bytes:
 def _chunks(stream: Any) -> Iterator[bytes]:
     while chunk := stream.recv(1 << 18):
         yield chunk
-
-
-def _host_of(connection: Any) -> str:
-    return urlsplit(connection.getURI()).hostname or "127.0.0.1"
 
 
 def _port(machine: Any) -> int:

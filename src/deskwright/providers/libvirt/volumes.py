@@ -64,7 +64,7 @@ def look_up(pool: Any, name: str) -> Any:
     """A volume, also one that came to be behind libvirt's back; None where it is not there."""
     volume = found(pool.storageVolLookupByName, name)
     if volume is None:
-        _refresh(pool)
+        refresh(pool)
         volume = found(pool.storageVolLookupByName, name)
     return volume
 
@@ -87,7 +87,7 @@ def written(pool: Any, name: str, content: bytes | Path) -> Any:
         while chunk := source.read(_CHUNK):
             _send(stream, chunk)
     stream.finish()
-    _refresh(pool)  # what was said to be raw may be a qcow2 file
+    refresh(pool)  # what was said to be raw may be a qcow2 file
     return look_up(pool, name)
 
 
@@ -126,12 +126,12 @@ def base_of(volume: Any) -> str:
 
 def each(pool: Any) -> Iterator[tuple[str, str]]:
     """(name, path on the host) of everything in a pool."""
-    _refresh(pool)
+    refresh(pool)
     for volume in pool.listAllVolumes():
         yield volume.name(), volume.path()
 
 
-def _refresh(pool: Any) -> None:
+def refresh(pool: Any) -> None:
     """Let libvirt look at the folder again, which it refuses while a volume is being written."""
     with contextlib.suppress(libvirt.libvirtError):
         pool.refresh()

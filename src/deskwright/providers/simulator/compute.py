@@ -6,19 +6,32 @@ import json
 import socket
 import zlib
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from deskwright.domain.plans import Size
 from deskwright.domain.resources import Kind
 from deskwright.domain.rules import Refused
 from deskwright.guest.actions import Action
-from deskwright.providers.contract import Call, Found, MachineSpec, Made, Network, NotYet, ProviderError, Screen
+from deskwright.providers.contract import (
+    Call,
+    Found,
+    ImageOrder,
+    ImageReady,
+    MachineSpec,
+    Made,
+    Network,
+    NotYet,
+    ProviderError,
+    Screen,
+)
 from deskwright.providers.simulator import durations, faults, guest, machine, making, world
 from deskwright.providers.simulator.durations import Duration
 from deskwright.providers.simulator.making import Full, Wanted
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
-from deskwright.store.statements import Row, ask, statement
+from deskwright.store.statements import Row, ask, ask_one, statement
 
 _DEFAULT_CAPACITY = {"vCpuCount": 100_000, "ramInGB": 400_000, "storageInGB": 20_000_000}
 _DEFAULT_HOSTED_NETWORK = "10.0.0.0/16"
@@ -123,6 +136,16 @@ _INSIDE = statement(
 )
 
 
+# A fault of step ``image`` strikes every build.
+_IMAGE = statement(
+    """
+    SELECT tenant_now(t.id) AS now, t.speed,
+           (SELECT f.code FROM faults f WHERE f.tenant_id = t.id AND f.step = 'image' ORDER BY f.id LIMIT 1) AS fault
+      FROM tenants t WHERE t.id = :tenant
+    """
+)
+
+
 def subnet_of(subnet: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     """The address range of a connection's subnet. One that is named by a resource id has a /24 of its own."""
     try:
@@ -195,6 +218,20 @@ class SimulatedCompute:
         }
         made = making.make(self._database, call, wanted, durations.CREATE_VM, known=known)
         return {kind: making.as_made(row) for kind, row in made.items()}
+
+    def prepare_image(self, order: ImageOrder) -> ImageReady:
+        row = ask_one(self._database.world, _IMAGE, {"tenant": self._site.tenant_id})
+        if row is None:
+            raise ProviderError("internalServerError", reason=f"there is no tenant {self._site.tenant_id}")
+        ends = order.began + timedelta(seconds=durations.BUILD_IMAGE.seconds / row.speed)
+        if row.now < ends:
+            raise NotYet(ends, durations.BUILD_IMAGE.doing)
+        if row.fault is not None:
+            raise ProviderError(row.fault)
+        return ImageReady()
+
+    def remove_image(self, image: UUID) -> None:
+        """Nothing was kept of it."""
 
     def ensure_network(self, call: Call) -> dict[Kind, Made]:
         # The site's, not this attempt's: a fault of C3 strikes the NIC, and nobody else's network.

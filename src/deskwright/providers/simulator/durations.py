@@ -30,6 +30,7 @@ RESIZE = Duration(300, "resizing the machine")
 SNAPSHOT = Duration(120, "taking the snapshot")
 RESTORE = Duration(300, "restoring the machine")
 DESCRIBE = Duration(2, "updating the device's details")
+BUILD_IMAGE = Duration(1200, "building the image")
 SIGN_IN_PATH = Duration(60, "waiting for the sign-in path to answer")
 
 # The directory synchronises every half hour, from a moment that the tenant's seed decides.

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from uuid import UUID
 
 from deskwright.domain.images import GALLERY
 from deskwright.domain.naming import device_name
@@ -46,7 +47,8 @@ def create_vm(ctx: StepContext) -> Done:
             plan=ctx.run.plan_name,
         )
     name = _new_name(ctx)
-    spec = MachineSpec(name, ctx.run.size, image, family, ctx.run.plan_name)
+    own = UUID(device_image) if device_image else None
+    spec = MachineSpec(name, ctx.run.size, image, family, ctx.run.plan_name, own)
     made = ctx.providers.compute.create_vm(ctx.call, spec)
     keep = {"computerName": name, "vmId": made[Kind.VM].external_id, "osFamily": family, "image": image}
     if device_image:

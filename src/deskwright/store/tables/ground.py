@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Identity,
     Index,
     Integer,
@@ -90,6 +91,10 @@ device_images = Table(
     Column("status", String(16), nullable=False, server_default="pending"),  # pending | ready | failed
     Column("error_code", String(64)),
     Column("error_detail", Text),
+    Column("progress_share", Float),  # from 0 to 1, where the provider knows it
+    Column("progress_text", Text),
+    Column("seen", Text),  # what its trial saw
+    Column("checksum", String(64)),  # SHA-256 of its disk
     time("next_step_at"),  # when the build or the validation is looked at again
     # The same at every site: name and version are one image to the API. Set by a trigger.
     Column("image_id", Uuid, nullable=False),

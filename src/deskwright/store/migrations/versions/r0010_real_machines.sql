@@ -57,6 +57,16 @@ CREATE TABLE libvirt.nics (
 CREATE INDEX nics_site ON libvirt.nics (tenant_id, site_id);
 CREATE INDEX nics_machine ON libvirt.nics (tenant_id, machine);
 
+-- When an address was given back: the longest ago is given away first.
+CREATE TABLE libvirt.freed_addresses (
+  host text NOT NULL,
+  network text NOT NULL,
+  address inet NOT NULL,
+  tenant_id uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+  freed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (host, network, address)
+);
+
 -- What a machine was told once, under one call's name.
 CREATE TABLE libvirt.operations (
   tenant_id uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
@@ -83,3 +93,10 @@ CREATE TABLE builtin.objects (
   made_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX builtin_objects_site ON builtin.objects (tenant_id, site_id, kind);
+
+-- How far a device image is, and what was seen of it.
+ALTER TABLE device_images
+  ADD COLUMN progress_share double precision,
+  ADD COLUMN progress_text text,
+  ADD COLUMN seen text,
+  ADD COLUMN checksum varchar(64);
