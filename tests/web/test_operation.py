@@ -109,6 +109,16 @@ def test_health_comes_after_the_page_and_without_scripts_with_it(pages: Browser,
     assert "Deadlines" in pages.get("health?findings=now").words
 
 
+def test_a_site_with_real_machines_has_the_built_in_directory(pages: Browser, company: Company) -> None:
+    host = '{"uri": "qemu+ssh://somewhere.example/system"}'
+    form = {"name": "Lab", "regionGroup": "germany", "compute": "libvirt", "computeConfiguration": host}
+    refused = pages.post("sites/new", {**form, "directory": "simulator"})
+    assert (refused.status, "must be builtin where compute.kind is libvirt" in refused.words) == (422, True)
+    assert "is made" in pages.post("sites/new", {**form, "directory": "", "management": ""}).words
+    query = "SELECT directory, management FROM sites WHERE tenant_id = :tenant AND name = 'Lab'"
+    assert company.sql(query)[0] == ({"kind": "builtin"}, {"kind": "builtin"})
+
+
 def test_sites_are_made_changed_and_deleted(pages: Browser) -> None:
     made = pages.post("sites/new", {"name": "Berlin", "regionGroup": "germany", "compute": "simulator"})
     assert "The site Berlin is made" in made.words

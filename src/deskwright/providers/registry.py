@@ -81,8 +81,8 @@ def with_companions(
     companion = {"kind": _COMPANIONS.get(str(chosen.get("kind")), "builtin")}
     return {
         "compute": chosen,
-        "directory": dict(directory or companion),
-        "management": dict(management or companion),
+        "directory": {**companion, **(directory or {})},
+        "management": {**companion, **(management or {})},
     }
 
 

@@ -160,3 +160,9 @@ def plain(value: Any) -> str:
                 return str(value[name])
         return ", ".join(f"{k}: {plain(v)}" for k, v in value.items()) or "—"
     return str(value)
+
+PROVIDER_KINDS = {
+    "simulator": "Simulator: no real machines",
+    "libvirt": "libvirt: real machines on a host",
+    "builtin": "Built in: records kept by Deskwright",
+}

@@ -76,7 +76,8 @@ def _texts(site: dict[str, Any] | None) -> dict[str, tuple[str, str]]:
     """Provider -> (its kind, the rest of its configuration as JSON)."""
     found = {}
     for provider in _PROVIDERS:
-        held = dict(site[provider]) if site else {"kind": "simulator"}
+        # A new site's directory and management are those that go with its machines, unless chosen.
+        held = dict(site[provider]) if site else {"kind": "simulator" if provider == "compute" else ""}
         kind = held.pop("kind", "simulator")
         found[provider] = (kind, json.dumps(held, indent=2) if held else "")
     return found
@@ -105,5 +106,7 @@ def _configuration(view: View) -> dict[str, dict[str, Any]]:
             raise Refused(f"{provider}Configuration", None, f"must be JSON: {unreadable}") from None
         if not isinstance(more, dict):
             raise Refused(f"{provider}Configuration", text[:60], "must be a JSON object, such as {}")
-        found[provider] = {**more, "kind": view.form.get(provider) or "simulator"}
+        kind = view.form.get(provider)
+        if kind or more:
+            found[provider] = {**more, "kind": kind} if kind else more
     return found
