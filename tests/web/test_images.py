@@ -169,6 +169,36 @@ def test_a_build_that_failed_says_why_and_is_built_again(pages: Browser, company
     assert "only one that failed" in pages.post(f"images/{image}/again").words
 
 
+def test_what_a_real_provider_is_doing_and_what_its_trial_saw(pages: Browser, company: Company) -> None:
+    """Section 6: as far as the provider says it is, what it does, and at the end what was seen."""
+    company.site("site-a")
+    image = own(company)
+
+    def is_so(values: str, **given: object) -> str:
+        company.sql(f"UPDATE device_images SET {values} WHERE tenant_id = :tenant", **given)
+        return pages.fragment(f"images/{image}").words
+
+    doing = "Finance 1.0.0 is being made: 42%, converting <the disk>"
+    later = "next_step_at = tenant_now(tenant_id) + interval '2 s'"
+    told = is_so(f"progress_share = 0.336, progress_text = :doing, {later}", doing=doing)
+    assert f"34 %, {doing}" in told
+    assert "ready in" not in told, "a provider's next look is not the end"
+    assert 'value="34"' in pages.get("images").text
+
+    seen = "started by QEMU (BIOS), its guest agent answered after 12 s, generalised, 2 GB of disk"
+    ended = "next_step_at = NULL, progress_share = NULL, progress_text = NULL"
+    told = is_so(f"status = 'ready', seen = :seen, checksum = :sum, disk_gb = 2, {ended}", seen=seen, sum="ab" * 32)
+    assert seen in told
+    assert f"sha256 {'ab' * 32}" in told
+
+    reason = "it is not generalised: /etc/machine-id came with the image"
+    failed = "status = 'failed', error_code = 'sourceImageNotGeneralized', error_detail = :reason"
+    told = is_so(f"{failed}, seen = NULL, checksum = NULL", reason=reason)
+    assert reason in told
+    assert IMAGE_ERRORS["sourceImageNotGeneralized"].remedies[0] in told
+    assert seen not in told
+
+
 def test_every_error_of_a_build_has_cause_and_remedy() -> None:
     """SPEC section 3: one list for the pages and for what the simulator can be told to do."""
     assert set(IMAGE_ERRORS) == set(IMAGE_CODES)

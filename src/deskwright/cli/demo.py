@@ -162,7 +162,11 @@ def _closing(service: Service, data_dir: Path, link: str | None) -> None:
         )
         out.print("  See it in the admin center; this link lets you choose a password, once:", highlight=False)
         out.print(f"    {link}", style="cyan", highlight=False, soft_wrap=True)
-        out.print(f"  Stop it with: kill {pid_of(service)}", highlight=False)
+        out.print(
+            f"  Stop it with: {command_line(data_dir)} demo --stop --data-dir {data_dir}",
+            highlight=False,
+            soft_wrap=True,
+        )
         return
     out.print(
         f"The demo's service stops now; its data stay in {data_dir} until the next demo.", style="bold", soft_wrap=True
@@ -199,14 +203,38 @@ def make_fresh(data_dir: Path) -> None:
     about = _about(data_dir)
     if about and (marker.get("keep") or _alive(int(marker.get("pid", 0)))):
         who = "was kept and is still running" if marker.get("keep") else "is running there"
-        remedy = f"Stop it with: kill {about['pid']} — or give this one another --data-dir"
+        remedy = "Stop it with: deskwright demo --stop — or give this one another --data-dir"
         raise Refused(
             "--data-dir", str(data_dir), f"a demo {who} at {about['url']} (pid {about['pid']})", remedy=remedy
         )
     if about:
         _end(int(about["pid"]))
     end_postgresql(data_dir)
+    _end_sandbox(marker)
     shutil.rmtree(data_dir)
+
+
+def stop_demo(data_dir: Path) -> None:
+    """End a demo that was kept: its service, and its machines where they are real. Refused where there is none."""
+    marker = _read(data_dir / _MARKER)
+    if marker is None:
+        raise Refused("--data-dir", str(data_dir), "no demo was kept there")
+    about = _about(data_dir)
+    if about:
+        _end(int(about["pid"]))
+    end_postgresql(data_dir)
+    _end_sandbox(marker)
+    mark(data_dir, keep=False)
+    out.print("The demo has ended.")
+
+
+def _end_sandbox(marker: dict[str, Any]) -> None:
+    if marker.get("sandbox") and Path(marker["sandbox"]).exists():
+        from deskwright.providers.libvirt.sandbox import Sandbox
+
+        directory = Path(marker["sandbox"])
+        Sandbox(directory).stop()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def end_postgresql(data_dir: Path) -> None:
@@ -214,11 +242,13 @@ def end_postgresql(data_dir: Path) -> None:
         _end(int((data_dir / "postgresql" / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
 
 
-def mark(data_dir: Path, *, keep: bool) -> None:
+def mark(data_dir: Path, *, keep: bool, sandbox: Path | None = None) -> None:
+    """sandbox: of the hypervisor that was started for this demo, see `providers.libvirt.sandbox`."""
     data_dir.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         data_dir.chmod(0o711)  # PostgreSQL runs as another user then, and must get through
-    (data_dir / _MARKER).write_text(json.dumps({"pid": os.getpid(), "keep": keep}) + "\n", encoding="utf-8")
+    marker = {"pid": os.getpid(), "keep": keep, "sandbox": str(sandbox) if sandbox else None}
+    (data_dir / _MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
 
 
 def _about(data_dir: Path) -> dict[str, Any] | None:

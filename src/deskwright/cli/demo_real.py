@@ -22,7 +22,7 @@ from PIL import Image, ImageChops
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from deskwright.cli import live
-from deskwright.cli.demo import Service, make_fresh, mark, pid_of
+from deskwright.cli.demo import Service, command_line, make_fresh, mark, pid_of
 from deskwright.cli.output import out
 from deskwright.cli.session import Session, open_session
 from deskwright.cli.timeline_text import print_timeline
@@ -53,8 +53,8 @@ class Host:
 
     uri: str
     directory: str
-    own: bool
-    """Started for the demo, and gone with it."""
+    sandbox: Path | None = None
+    """Of a libvirtd that was started for the demo, and is gone with it."""
 
 
 def run_real_demo(data_dir: Path, *, keep: bool) -> None:
@@ -64,7 +64,7 @@ def run_real_demo(data_dir: Path, *, keep: bool) -> None:
     os.environ.pop("DESKWRIGHT_DATABASE_URL", None)
     mark(data_dir, keep=False)
     with _host(keep=keep) as host:
-        _say(f"Machines run at {host.uri}" + (", a libvirt of the demo's own" if host.own else ""))
+        _say(f"Machines run at {host.uri}" + (", a libvirt of the demo's own" if host.sandbox else ""))
         _build_image()
         service = Service(data_dir)
         try:
@@ -76,7 +76,7 @@ def run_real_demo(data_dir: Path, *, keep: bool) -> None:
             service.stop()
             raise
         if keep:
-            mark(data_dir, keep=True)
+            mark(data_dir, keep=True, sandbox=host.sandbox)
         else:
             service.stop()
 
@@ -210,8 +210,9 @@ class _Demo:
                 "  The admin center, where each Cloud PC has a console; this link lets you choose a password, once:"
             )
             out.print(f"    {made['url']}", style="cyan", highlight=False, soft_wrap=True)
-        out.print(f"  Stop it with: kill {pid_of(self._service)}", highlight=False)
-        if self._host.own:
+        stop = f"{command_line(self._data_dir)} demo --stop --data-dir {self._data_dir}"
+        out.print(f"  Stop it, and its machines, with: {stop}", highlight=False, soft_wrap=True)
+        if self._host.sandbox:
             out.print(f"  Its machines run at {self._host.uri}", highlight=False, soft_wrap=True)
 
 
@@ -229,16 +230,16 @@ def _host(*, keep: bool) -> Iterator[Host]:
             rule = f"cannot use this machine's libvirt: {error}"
             mend = "Be a member of the group libvirt (sudo adduser $USER libvirt, then sign in again), or use sudo"
             raise Refused("--compute", "libvirt", rule, remedy=mend) from error
-        yield Host("qemu:///system", "/var/lib/libvirt/images/deskwright-demo", own=False)
+        yield Host("qemu:///system", "/var/lib/libvirt/images/deskwright-demo")
         return
     from deskwright.providers.libvirt.sandbox import prepared
 
     _say("Starting a libvirt of the demo's own, in namespaces of its own …")
     directory = Path(tempfile.mkdtemp(prefix="deskwright-"))
-    sandbox = prepared(directory / "host")
+    sandbox = prepared(directory)
     try:
         sandbox.start()
-        yield Host(sandbox.uri, sandbox.disks, own=True)
+        yield Host(sandbox.uri, sandbox.disks, directory)
     except BaseException:
         keep = False
         raise

@@ -1,17 +1,20 @@
 """`deskwright image`: what Cloud PCs are made from."""
 
 import os
-import shutil
+import re
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from deskwright.cli.in_tenant import Here, done, everything, in_tenant, print_one
 from deskwright.cli.output import JsonOption, TenantOption, out, print_json, show
 from deskwright.domain.rules import Refused
+from deskwright.images.imported import BROUGHT
 from deskwright.operations import images
 from deskwright.operations.images import IMAGE
 from deskwright.operations.named import Item
@@ -25,7 +28,10 @@ Region = Annotated[str, typer.Option("--region", "--site", help="The site, by na
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return at once; a worker goes on with it.")]
 
 _LOOK_SECONDS = 0.5
+_SAY_SECONDS = 10.0
 _CHUNK = 1 << 22
+_LONGEST_NAME = 80
+_NOBODY = "no worker has begun with it yet: does `deskwright serve` or `deskwright worker` run?"
 
 IMAGE_COLUMNS = {
     "displayName": "image",
@@ -143,7 +149,7 @@ def import_image(
     with in_tenant(tenant) as here:
         brought = _brought(file, here.session.world.settings.imports, quiet=as_json)
         try:
-            item = _created(here, name, version, region, {"uri": brought.name}, os_family)
+            item = _created(here, name, version, region, {"uri": f"{BROUGHT}/{brought.name}"}, os_family)
         except BaseException:
             brought.unlink(missing_ok=True)
             raise
@@ -180,22 +186,35 @@ def _created(here: Here, image: str, version: str, region: str, source: dict[str
     )
 
 
-def _brought(file: Path, folder: Path, *, quiet: bool) -> Path:
-    """The file, in the folder that images are imported from: a link where that can be, else a copy."""
+def _brought(file: Path, imports: Path, *, quiet: bool) -> Path:
+    """The file, in the folder that images are imported from: a link where that can be, else a copy.
+
+    It is taken away when the image is ready, or is deleted.
+    """
+    folder = imports / BROUGHT
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    target = folder / f"{os.urandom(4).hex()}-{file.name}"
+    # Of its name what reads well; it may be too long already, or be trimmed on its way.
+    name = re.sub(r"[^\w.+-]+", "-", file.name)[-_LONGEST_NAME:]
+    target = folder / f"{os.urandom(4).hex()}-{name}"
     try:
         os.link(file.resolve(), target)
     except OSError:
-        columns = (TextColumn("Copying {task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=out, disable=quiet or not out.is_terminal) as bar:
-            task = bar.add_task(file.name, total=file.stat().st_size)
-            with file.open("rb") as source, target.open("wb") as into:
-                while chunk := source.read(_CHUNK):
-                    into.write(chunk)
-                    bar.advance(task, len(chunk))
-        shutil.copymode(file, target)
+        try:
+            _copy(file, target, quiet=quiet)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
     return target
+
+
+def _copy(file: Path, target: Path, *, quiet: bool) -> None:
+    columns = (TextColumn("Copying {task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out, disable=quiet or not out.is_terminal) as bar:
+        task = bar.add_task(escape(file.name), total=file.stat().st_size)
+        with file.open("rb") as source, target.open("xb") as into:
+            while chunk := source.read(_CHUNK):
+                into.write(chunk)
+                bar.advance(task, len(chunk))
 
 
 def _follow(here: Here, item: Item, *, no_wait: bool, as_json: bool) -> None:
@@ -209,22 +228,44 @@ def _follow(here: Here, item: Item, *, no_wait: bool, as_json: bool) -> None:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out, disable=as_json or not out.is_terminal) as bar:
-        task, said = bar.add_task("waiting for a worker", total=1.0), ""
+        task, lines = bar.add_task("waiting for a worker", total=1.0), _Lines(quiet=as_json or out.is_terminal)
         while item["status"] == "pending":
-            item = images.show(here.database, here.tenant, item["id"])
             doing, share = item["progressText"], item["progressShare"]
-            if doing and doing != said:
-                bar.update(task, description=doing)
-                if not as_json and not out.is_terminal:
-                    out.print(doing, markup=False, highlight=False)
-                said = doing
+            if doing:
+                bar.update(task, description=escape(doing))
             if share is not None:
                 bar.update(task, completed=share)
+            lines.say(doing)
             time.sleep(_LOOK_SECONDS)
+            item = images.show(here.database, here.tenant, item["id"])
     if item["status"] == "failed":
         remedy = f"deskwright image show {item['id']}"
         raise Refused("image", item["displayName"], item["errorDetail"] or "", code=item["errorCode"], remedy=remedy)
     done(item, _told(item), as_json=as_json)
+
+
+@dataclass
+class _Lines:
+    """What is being done, as lines for a log: one for each new thing, and one now and then for how far it is."""
+
+    quiet: bool
+    _said: str = ""
+    _at: float = field(default_factory=time.monotonic)
+
+    def say(self, doing: str | None) -> None:
+        late = time.monotonic() - self._at >= _SAY_SECONDS
+        if doing is None and late and not self._said:
+            doing = _NOBODY
+        if self.quiet or not doing or doing == self._said:
+            return
+        if late or _words(doing) != _words(self._said):
+            out.print(doing, markup=False, highlight=False, soft_wrap=True)
+            self._said, self._at = doing, time.monotonic()
+
+
+def _words(text: str) -> str:
+    """Without its numbers, which change with every look."""
+    return re.sub(r"\d+", "", text)
 
 
 def _told(item: dict[str, Any]) -> str:

@@ -245,12 +245,18 @@ def demo(
     compute: Annotated[
         str, typer.Option("--compute", help="simulator, or libvirt for real machines on this one.")
     ] = "simulator",
+    stop: Annotated[bool, typer.Option("--stop", help="End a demo that was kept, and its machines.")] = False,
 ) -> None:
     """See the main job from beginning to end: a company, its policies, and its Cloud PCs coming up.
 
     Example: deskwright demo --keep
     """
     with refusals():
+        if stop:
+            from deskwright.cli.demo import stop_demo
+
+            stop_demo(data_dir)
+            return
         if compute == "libvirt":
             from deskwright.cli.demo_real import run_real_demo
 

@@ -148,9 +148,8 @@ def _needs(
             needed = [(str(k.id), k.display_name, k.n) for k in connection.execute(_CONNECTIONS, values)]
     found = []
     for connection_id, name, count in needed:
-        try:
-            free = connections.free_addresses(world.database, tenant, connection_id)
-        except ProviderError:  # said by the connection's own health
+        free = connections.free_addresses(world.database, tenant, connection_id)
+        if free is None:
             continue
         found.append(Shortage(f"addresses of {name}", count, free))
     return found

@@ -1,6 +1,7 @@
 """Network connections: the customer's networks that Cloud PCs are put into. reconcile.health checks them."""
 
 import ipaddress
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ from deskwright.domain.rules import Refused
 from deskwright.operations import named, sites
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item, Noun
-from deskwright.providers.contract import Network
+from deskwright.providers.contract import Network, ProviderError
 from deskwright.providers.registry import providers_for
 from deskwright.provision.sites import load_site
 from deskwright.store.audit import event
 from deskwright.store.database import Database
 from deskwright.store.secrets import Secrets
 from deskwright.store.tables import connection_checks, connections
+
+log = logging.getLogger(__name__)
 
 HYBRID = "hybridAzureADJoin"
 TYPES = (HYBRID, "azureADJoin")
@@ -252,12 +255,16 @@ def show(database: Database, tenant: TenantRef, name: str) -> Item:
         return {**_with_use(connection, tenant, [row])[0], "healthChecks": [_check_result(r) for r in results]}
 
 
-def free_addresses(database: Database, tenant: TenantRef, name: str) -> int:
-    """How many addresses of the subnet nobody has, as its provider counts them now."""
+def free_addresses(database: Database, tenant: TenantRef, name: str) -> int | None:
+    """How many addresses of the subnet nobody has, as its provider counts them now; None where it cannot say."""
     with database.single.connect() as connection:
         row = named.one(connection, tenant, CONNECTION, name)
     compute = providers_for(database, load_site(database, row.site_id)).compute
-    return compute.free_addresses(Network(row.id, row.network, row.subnet))
+    try:
+        return compute.free_addresses(Network(row.id, row.network, row.subnet))
+    except ProviderError as silent:  # said by the connection's own health
+        log.warning("connection %s: %s", row.display_name, silent)
+        return None
 
 
 @dataclass(frozen=True)

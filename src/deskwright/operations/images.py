@@ -1,6 +1,5 @@
 """Images that Cloud PCs are made from: the gallery's, and the tenant's own (device images)."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -12,13 +11,10 @@ from deskwright.domain.rules import Refused
 from deskwright.operations import named, sites
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item, Noun
-from deskwright.providers.registry import providers_for
-from deskwright.provision.sites import load_site
+from deskwright.reconcile.images import drop_file, take_away
 from deskwright.store.audit import event
 from deskwright.store.database import Database
 from deskwright.store.tables import device_images
-
-log = logging.getLogger(__name__)
 
 OS_FAMILIES = ("linux", "windows")
 SOURCES = ("gallery", "uri")
@@ -307,12 +303,10 @@ def _copy(opened: Change, at: Mapping[UUID, str], columns: Mapping[str, Any]) ->
 
 
 def _take_away(database: Database, copies: "Sequence[Row[Any]]") -> None:
-    """From the sites. One that cannot be reached keeps its files: the image is gone all the same."""
+    """What the sites and this machine have of them."""
     for row in copies:
-        try:
-            providers_for(database, load_site(database, row.site_id)).compute.remove_image(row.id)
-        except Exception as failure:  # noqa: BLE001 - a provider may fail in any way
-            log.warning("the files of image %s stay at site %s: %s", row.id, row.site_id, failure)
+        take_away(database, row.site_id, row.id)
+        drop_file(database, row.source)
 
 
 def _refuse_used(opened: Change, row: "Row[Any]", rule: str) -> None:

@@ -20,6 +20,8 @@ ANSWER_SECONDS = 5
 """For one command of the agent's; the agent answers at once or is not there."""
 RUN_SECONDS = 25.0
 """For a script. Those that are told here take a second or two, and some under emulation ten."""
+_LEAST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, _LATER_AT_MOST = 0.02, 0.25, 1 / 16
+"""Between two looks whether a script has ended: so that each is noticed late by a small share of what it took."""
 
 
 class Silent(Exception):
@@ -55,15 +57,15 @@ def run(machine: Any, script: Script) -> Ran:
         "capture-output": True,
     }
     pid = _command(machine, "guest-exec", asked)["pid"]
-    ends, pause = time.monotonic() + RUN_SECONDS, 0.02
+    began = time.monotonic()
     while True:
         status = _command(machine, "guest-exec-status", {"pid": pid})
         if status["exited"]:
             return Ran(int(status.get("exitcode", 128 + status.get("signal", 0))), _output(status))
-        if time.monotonic() >= ends:
+        taken = time.monotonic() - began
+        if taken >= RUN_SECONDS:
             raise StillRuns
-        time.sleep(pause)
-        pause = min(2 * pause, 0.25)
+        time.sleep(min(max(_LEAST_PAUSE_SECONDS, taken * _LATER_AT_MOST), _LONGEST_PAUSE_SECONDS))
 
 
 def addresses(machine: Any) -> dict[str, list[str]]:
@@ -99,6 +101,7 @@ def _command(machine: Any, name: str, arguments: dict[str, Any] | None = None) -
             libvirt.VIR_ERR_AGENT_UNSYNCED,
             libvirt.VIR_ERR_OPERATION_TIMEOUT,
             libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+            libvirt.VIR_ERR_OPERATION_INVALID,  # paused: by somebody, or because the host's disk is full
         ):
             raise Silent(said(error)) from error
         raise

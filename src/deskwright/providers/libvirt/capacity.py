@@ -18,10 +18,11 @@ _NOTHING = Size(0, 0, 0)
 class Capacity:
     """One host's, as it is now."""
 
-    def __init__(self, connection: Any, at: Configuration) -> None:
+    def __init__(self, connection: Any, at: Configuration, disks: Any = None) -> None:
+        """disks: the pool of the site's disks, where there is one already."""
         self._connection, self._at = connection, at
         _, memory_mib, processors, *_ = connection.getInfo()
-        total, free = self._disk()
+        total, free = self._disk(disks)
         self._free_disk = free
         self.most = Used(
             int(processors * at.overcommit.vcpu),
@@ -53,9 +54,9 @@ class Capacity:
             return f"the host's disk has {self._free_disk:.1f} GB free at {self._at.directory}"
         return None
 
-    def _disk(self) -> tuple[float, float]:
+    def _disk(self, disks: Any) -> tuple[float, float]:
         """(size, free) in GB of where the disks are."""
-        pool = found(self._connection.storagePoolLookupByName, volumes.IMAGES)
+        pool = disks or found(self._connection.storagePoolLookupByName, volumes.IMAGES)
         if pool is None or not pool.isActive():
             if not self._at.is_local:
                 pool = volumes.image_pool(self._connection, self._at.directory)

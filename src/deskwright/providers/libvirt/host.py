@@ -75,5 +75,6 @@ def found(ask: Any, *arguments: Any) -> Any:
 
 
 def said(error: Exception) -> str:
-    """libvirt's words, on one line and bounded."""
-    return " ".join(str(error).split())[:300]
+    """libvirt's words, on one line and bounded. What really happened often stands at the end, after a command line."""
+    words = " ".join(str(error).split())
+    return words if len(words) <= 300 else f"{words[:120]} ... {words[-175:]}"

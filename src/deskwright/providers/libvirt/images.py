@@ -17,17 +17,18 @@ from uuid import UUID
 import libvirt
 
 from deskwright.domain.plans import Size
-from deskwright.guest.script import Script
-from deskwright.images import check, imported, process, seed
+from deskwright.images import imported, process, seed
 from deskwright.images.build import Built
+from deskwright.images.formats import Unfit
 from deskwright.images.recipes import RECIPES
 from deskwright.images.tools import MissingTools
 from deskwright.providers.contract import ImageOrder, ProviderError
-from deskwright.providers.libvirt import agent, machines, tags, volumes
+from deskwright.providers.libvirt import agent, machines, tags, verdicts, volumes
 from deskwright.providers.libvirt.configuration import Configuration
 from deskwright.providers.libvirt.host import found, is_full, is_lost, said
 from deskwright.providers.libvirt.machine_xml import Boot, MachineXml, text
 from deskwright.providers.libvirt.records import Records
+from deskwright.providers.libvirt.verdicts import Unusable
 
 TRIAL_SIZE = {"linux": Size(1, 2, 8), "windows": Size(2, 4, 64)}
 KVM_SECONDS = 90.0
@@ -37,6 +38,8 @@ KVM_KERNEL_SECONDS = 20.0
 EMULATED_SECONDS = 900.0
 WINDOWS_SECONDS = 2700.0
 """Its first start after sysprep sets the system up, whatever it runs on."""
+EXAMINED_SECONDS = 120.0
+"""After that: so long a machine whose agent answers may take to be examined."""
 
 
 class Wait(Protocol):
@@ -96,23 +99,32 @@ class Images:
             return image
         return self.prepared(name, self._built(name))
 
-    def prepared(self, name: str, made: Built) -> Image:
-        """Bring what was built to the host and try it. Raises NotYet, imageNotSupportedFail."""
+    def prepared(self, name: str, made: Built, shown: str = "") -> Image:
+        """Bring what was built to the host and try it. Raises NotYet, imageNotSupportedFail.
+
+        shown: what people call it, where that is not its name in the pool.
+        """
+        shown = shown or name
         with self.records.alone(f"image:{name}") as mine:
             if not mine:
-                raise self.wait(1, f"image {name} is being brought to the host", 0.8)
+                raise self.wait(1, f"{shown} is being brought to the host", 0.8)
             image = self.ready(name)
             if image is not None:
                 return image
             trial = found(self.connection.lookupByName, _trial_name(name))
+            if trial is not None and machines.tags_of(trial).get("sha256") != made.sha256:
+                self._end_trial(name, trial)  # of another build, whose files may be gone
+                trial = None
             if trial is not None:  # it starts from files that are whole
-                return self._look_at_trial(name, self._placed(name, made), trial)
+                return self._look_at_trial(name, shown, self._placed(name, made), trial)
             self._bring(name, made)
-            self._start_trial(name, self._placed(name, made), "kvm" if self._may_have_kvm() else "qemu")
-            raise self.wait(0.5, "a trial machine starts from it", 0.85)
+            virt_type = "kvm" if self._may_have_kvm() else "qemu"
+            self._start_trial(name, shown, self._placed(name, made), virt_type)
+            raise self.wait(0.5, f"a trial machine starts from {shown}", 0.85)
 
     def own(self, order: ImageOrder) -> Image:
-        """A device image: built from packages, or from a file. Raises NotYet, imageNotSupportedFail."""
+        """A device image: built from packages, or from a file. Raises NotYet, and ProviderError with the code of an
+        image's error."""
         name = own_name(order.id)
         image = self.ready(name)
         if image is not None:
@@ -125,22 +137,26 @@ class Images:
             else:
                 imported.start(imported.file_of(order.source["uri"], self.imports), into, order.os_family)
 
-        made = self._made(order.name, into, begin)
-        image = self.prepared(name, made)
-        shutil.rmtree(into, ignore_errors=True)  # it is on the host now
+        try:
+            made = self._made(order.name, into, begin)
+            image = self.prepared(name, made, order.name)
+        except Unusable as unusable:
+            self.remove(order.id)  # asked for again, it is made anew: of a better file, perhaps
+            raise ProviderError(unusable.image_code, image=order.name, reason=unusable.reason) from unusable
+        _clear(into)  # it is on the host now
         return image
 
     def remove(self, order: UUID) -> None:
         """Take a device image from the host, with what this machine still has of it."""
         name = own_name(order)
-        shutil.rmtree(self.cache / name, ignore_errors=True)
+        _clear(self.cache / name)
         pool = found(self.connection.storagePoolLookupByName, volumes.IMAGES)
         if pool is not None and pool.isActive():
             trial = found(self.connection.lookupByName, _trial_name(name))
             if trial is not None:
                 self._end_trial(name, trial)
             for file, _ in list(volumes.each(pool)):
-                if file.startswith(name):
+                if file.startswith((name, f"trial-{name}")):
                     volumes.delete(pool, file)
 
     def _built(self, name: str) -> Built:
@@ -150,7 +166,7 @@ class Images:
         if name in RECIPES:
             return name
         reason = "this provider cannot make it; bring it as a device image (see docs/real-machines.md)"
-        raise ProviderError("imageNotSupportedFail", image=name, reason=reason)
+        raise Unusable(name, reason, verdicts.NOT_KNOWN)
 
     def _made(self, shown: str, into: Path, begin: Callable[[], None]) -> Built:
         """What a process of its own makes in `into`, begun by `begin` where none is under way."""
@@ -159,21 +175,27 @@ class Images:
             return progress.finished
         if progress.failed:
             process.forget(into)
-            reason = f"it could not be made: {progress.failed}"
-            raise ProviderError("imageNotSupportedFail", image=shown, reason=reason)
+            refused = imported.why(progress.failed)
+            if refused is not None:
+                raise Unusable(shown, str(refused), refused.code)
+            raise Unusable(shown, f"it could not be made: {progress.failed}", verdicts.SITE_FAILED)
         if not progress.running:
             try:
                 begin()
-            except (MissingTools, imported.Unfit) as unfit:
-                raise ProviderError("imageNotSupportedFail", image=shown, reason=str(unfit)) from unfit
-        doing = f"image {shown} is being made: {progress.fraction:.0%}, {progress.doing or 'beginning'}"
+            except Unfit as unfit:
+                raise Unusable(shown, str(unfit), unfit.code) from unfit
+            except MissingTools as missing:
+                raise Unusable(shown, str(missing), verdicts.SITE_FAILED) from missing
+        doing = f"{shown} is being made: {progress.fraction:.0%}, {progress.doing or 'beginning'}"
         raise self.wait(2, doing, 0.8 * progress.fraction)
 
     def _placed(self, name: str, made: Built) -> Image:
         """The image as its files stand in the pool."""
 
+        folder = volumes.folder(volumes.image_pool(self.connection, self.at.directory))
+
         def path(ending: str, file: Path | None) -> str:
-            return f"{self.at.directory}/images/{_file_name(name, made, ending)}" if file else ""
+            return f"{folder}/{_file_name(name, made, ending)}" if file else ""
 
         return Image(
             disk=path("qcow2", made.disk),
@@ -194,7 +216,7 @@ class Images:
             if file is not None:
                 volumes.written(pool, _file_name(name, made, ending), file)
 
-    def _look_at_trial(self, name: str, image: Image, trial: Any) -> Image:
+    def _look_at_trial(self, name: str, shown: str, image: Image, trial: Any) -> Image:
         carried = machines.tags_of(trial)
         virt_type, began = carried["virtType"], datetime.fromisoformat(carried["began"])
         took = (datetime.now(UTC) - began).total_seconds()
@@ -202,28 +224,23 @@ class Images:
             machines.start(trial)  # who defined it died before starting it
         if not trial.isActive() or not agent.answers(trial):
             if took < _longest(image, virt_type) and trial.isActive():
-                raise self.wait(0.5, f"a trial machine starts from image {name}, for {took:.0f} s now", 0.9)
-            stopped = not trial.isActive()
+                raise self.wait(0.5, f"a trial machine starts from {shown}, for {took:.0f} s now", 0.9)
+            reason = verdicts.no_answer(trial, took, virt_type)
             self._end_trial(name, trial)
             if virt_type == "kvm" and self.at.acceleration != "kvm":
-                self._start_trial(name, image, "qemu")
-                raise self.wait(1, f"image {name} does not start by KVM here; it is tried under emulation")
-            raise ProviderError(
-                "imageNotSupportedFail", image=name, reason=_no_answer(took, virt_type, stopped=stopped)
-            )
+                self._start_trial(name, shown, image, "qemu")
+                raise self.wait(1, f"{shown} does not start by KVM here; it is tried under emulation", 0.85)
+            raise Unusable(shown, reason)
         try:
-            ran = (
-                agent.run(trial, Script(("/bin/sh", "-s"), check.generalised_script()))
-                if image.os_family == "linux"
-                else None
-            )
+            in_time = took < _longest(image, virt_type) + EXAMINED_SECONDS
+            found_out = verdicts.findings(trial, in_time=in_time) if image.os_family == "linux" else None
         except (agent.Silent, agent.StillRuns):
-            raise self.wait(1, f"the trial machine of image {name} is being looked at", 0.95) from None
+            raise self.wait(1, f"the trial machine of {shown} is being looked at", 0.95) from None
         self._end_trial(name, trial)
-        if ran is not None and ran.output.strip() != "ok":
-            reason = f"it is not generalised: {'; '.join(ran.output.split(chr(10)))[:300]}"
-            raise ProviderError("imageNotSupportedFail", image=name, reason=reason)
-        seen = f"started by {virt_type.upper()}, its guest agent answered after {took:.0f} s"
+        if found_out is not None:
+            code, reason = found_out
+            raise Unusable(shown, reason, code)
+        seen = verdicts.seen(image.os_family, image.firmware, virt_type, image.size_gb, took)
         image = replace(image, virt_type=virt_type, seen=seen)
         pool = volumes.image_pool(self.connection, self.at.directory)
         volumes.written(pool, f"{name}.json", json.dumps(asdict(image), indent=2).encode())
@@ -235,7 +252,7 @@ class Images:
         capabilities = ET.fromstring(self.connection.getCapabilities())
         return any(domain.get("type") == "kvm" for domain in capabilities.iterfind("guest/arch/domain"))
 
-    def _start_trial(self, name: str, image: Image, virt_type: str) -> None:
+    def _start_trial(self, name: str, shown: str, image: Image, virt_type: str) -> None:
         pool = volumes.image_pool(self.connection, self.at.directory)
         uuid = tags.uuid_of(f"trial:{name}")
         volumes.delete(pool, f"trial-{name}.qcow2")  # of a trial that was cut short: only a first start tells
@@ -244,19 +261,24 @@ class Images:
         except libvirt.libvirtError as error:
             if is_lost(error) or is_full(error):
                 raise
-            raise ProviderError("imageNotSupportedFail", image=name, reason=said(error)) from error
+            raise Unusable(shown, said(error)) from error
         first = volumes.written(pool, f"trial-{name}.iso", seed.seed(str(uuid), "trial"))
         machine = MachineXml(
             uuid=uuid,
             name=_trial_name(name),
-            title=f"Deskwright tries the image {name}",
+            title=f"Deskwright tries the image {' '.join(shown.split())}",
             size=TRIAL_SIZE[image.os_family],
             os_family=image.os_family,
             virt_type=virt_type,
             boot=image.boot,
             disk=disk.path(),
             seed=first.path(),
-            tags={"trial": name, "virtType": virt_type, "began": datetime.now(UTC).isoformat()},
+            tags={
+                "trial": name,
+                "virtType": virt_type,
+                "began": datetime.now(UTC).isoformat(),
+                "sha256": image.sha256,
+            },
         )
         try:
             machines.define(self.connection, text(machine), str(uuid))
@@ -267,7 +289,7 @@ class Images:
                 self._end_trial(name, trial)
             if virt_type != "kvm" or self.at.acceleration == "kvm":
                 raise
-            self._start_trial(name, image, "qemu")
+            self._start_trial(name, shown, image, "qemu")
 
     def _end_trial(self, name: str, trial: Any) -> None:
         machines.delete(trial)
@@ -298,8 +320,10 @@ def _longest(image: Image, virt_type: str) -> float:
     return KVM_KERNEL_SECONDS if image.kernel else KVM_SECONDS
 
 
-def _no_answer(took: float, virt_type: str, *, stopped: bool) -> str:
-    how = "KVM" if virt_type == "kvm" else "software emulation"
-    if stopped:
-        return f"a machine started from it stopped by itself within {took:.0f} s by {how}"
-    return f"a machine started from it did not answer through its guest agent within {took:.0f} s by {how}"
+def _clear(into: Path) -> None:
+    """What this machine has of an image that is made, or is still being made: who makes it notices."""
+    for left in (*into.parent.glob(f".{into.name}.*"), into):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

@@ -48,6 +48,7 @@ def tags_of(machine: Any) -> dict[str, str]:
 def define(connection: Any, xml: str, uuid: str) -> Any:
     """The machine, started; the one there is, or a new one."""
     machine = look_up(connection, uuid) or connection.defineXML(xml)
+    machine.setAutostart(1)  # as long as nobody turns it off, it comes back with its host
     start(machine)
     return machine
 

@@ -19,6 +19,7 @@ from deskwright.providers.libvirt.records import Nic
 LEASE_MINUTES = 10
 """For so long at most a machine that is gone keeps its address from the next one."""
 _BOTH = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
+_BRIDGES = 5
 _HOSTS = libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST
 # Who else is on the network must not see or answer another machine's traffic.
 _RULES = ("no-mac-spoofing", "no-ip-spoofing", "no-arp-mac-spoofing", "no-arp-ip-spoofing")
@@ -38,12 +39,25 @@ def ensure(connection: Any, site: UUID, subnet: ipaddress.IPv4Network, key: str)
             network = connection.networkLookupByName(name_of(site))  # somebody made it meanwhile, or this raises
     if not network.autostart():
         network.setAutostart(1)
-    if not network.isActive():
+    return _started(connection, network)
+
+
+def _started(connection: Any, network: Any) -> Any:
+    for turn in range(1, _BRIDGES + 1):
+        if network.isActive():
+            break
         try:
             network.create()
-        except libvirt.libvirtError:
-            if not network.isActive():
+        except libvirt.libvirtError as error:
+            if network.isActive():  # somebody else was quicker
+                break
+            if "File exists" not in str(error) or turn == _BRIDGES:
                 raise
+            # libvirtd died while it made this bridge and does not know of it: it stays there until the host restarts.
+            root = ET.fromstring(network.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE))
+            for bridge in root.findall("bridge"):
+                bridge.set("name", f"{bridge.get('name', '')[:12]}-{turn}")
+            network = connection.networkDefineXML(ET.tostring(root, encoding="unicode"))
     return network
 
 

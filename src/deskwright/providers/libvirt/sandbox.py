@@ -109,12 +109,28 @@ class Sandbox:
             for network in connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE):
                 network.destroy()
             connection.close()
-        for name in ("libvirtd", "virtlogd"):
-            with contextlib.suppress(OSError, ValueError):
-                os.kill(int((self.directory / "run" / f"{name}.pid").read_text()), signal.SIGTERM)
+        for pid in self._inside():  # also what an earlier libvirtd left: its guests, its DHCP servers
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(20)
+
+    def _inside(self) -> list[int]:
+        """Every process in its network, which is virtlogd's."""
+        try:
+            pid = int((self.directory / "run" / "virtlogd.pid").read_text())
+            here, ours = os.readlink(f"/proc/{pid}/ns/net"), os.readlink("/proc/self/ns/net")
+        except (OSError, ValueError):
+            return []
+        if here == ours:  # the number belongs to another process now
+            return []
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.readlink(process / "ns" / "net") == here:
+                    found.append(int(process.name))
+        return found
 
 
 @contextlib.contextmanager

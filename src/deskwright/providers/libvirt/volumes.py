@@ -23,8 +23,13 @@ def site_pool(connection: Any, directory: str, site: UUID) -> Any:
 
 
 def image_pool(connection: Any, directory: str) -> Any:
-    """The pool of the images, made on first use."""
+    """The host's one pool of images, made on first use: sites with other folders use the images in this one."""
     return _pool(connection, IMAGES, f"{directory}/images")
+
+
+def folder(pool: Any) -> str:
+    """Where a pool is on the host."""
+    return ET.fromstring(pool.XMLDesc()).findtext("target/path") or ""
 
 
 def existing_site_pool(connection: Any, site: UUID) -> Any:
@@ -62,31 +67,30 @@ def _pool_xml(name: str, path: str) -> str:
 
 def look_up(pool: Any, name: str) -> Any:
     """A volume, also one that came to be behind libvirt's back; None where it is not there."""
-    volume = found(pool.storageVolLookupByName, name)
+    volume = _known(pool, name)
     if volume is None:
         refresh(pool)
-        volume = found(pool.storageVolLookupByName, name)
+        volume = _known(pool, name)
     return volume
 
 
 def overlay(pool: Any, name: str, base: str, size_gb: int) -> Any:
     """A disk that holds only what differs from `base` (a path on the host); the one there is, or a new one."""
-    return look_up(pool, name) or _create(pool, name, size_gb * GB, "qcow2", base)
+    return _known(pool, name) or _create(pool, name, size_gb * GB, "qcow2", base)
 
 
 def written(pool: Any, name: str, content: bytes | Path) -> Any:
     """A volume with these bytes. A crash leaves it cut short: whoever reads it must know that it is whole."""
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    volume = look_up(pool, name)
-    if volume is not None:
-        volume.delete()
-    volume = _create(pool, name, size, "raw")
+    volume = _anew(pool, name, size)
     stream = pool.connect().newStream()
     volume.upload(stream, 0, size)
     with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as source:
         while chunk := source.read(_CHUNK):
             _send(stream, chunk)
     stream.finish()
+    if isinstance(content, bytes):
+        return volume
     refresh(pool)  # what was said to be raw may be a qcow2 file
     return look_up(pool, name)
 
@@ -137,7 +141,28 @@ def refresh(pool: Any) -> None:
         pool.refresh()
 
 
+def _known(pool: Any, name: str) -> Any:
+    """A volume that libvirt knows of. Looking for others in the folder takes the longer, the more there are."""
+    return found(pool.storageVolLookupByName, name)
+
+
+def _anew(pool: Any, name: str, size: int) -> Any:
+    """A raw volume, in the place of one that is there."""
+    volume = _known(pool, name)
+    if volume is not None:
+        volume.delete()
+    try:
+        return pool.createXML(_volume_xml(name, size, "raw"))
+    except libvirt.libvirtError:
+        volume = look_up(pool, name)  # libvirt writes over no file, also over one that it did not know
+        if volume is None:
+            raise
+        volume.delete()
+        return pool.createXML(_volume_xml(name, size, "raw"))
+
+
 def _create(pool: Any, name: str, size: int, kind: str, base: str = "") -> Any:
+    """Made without a look into the folder before: libvirt writes over no file, also over one that it did not know."""
     try:
         return pool.createXML(_volume_xml(name, size, kind, base))
     except libvirt.libvirtError:
