@@ -267,6 +267,7 @@ def test_e9_a_cloud_pc_keeps_its_connection_until_it_is_gone(company: Company) -
 def test_free_addresses_are_counted_by_the_provider(company: Company) -> None:
     company.basics("adele", connections=("HQ",))
     before = connections.free_addresses(company.world.database, company.tenant, "HQ")
+    assert before is not None
     company.settle()
     assert connections.free_addresses(company.world.database, company.tenant, "hq") == before - 1
 
