@@ -187,7 +187,7 @@ class Images:
             except MissingTools as missing:
                 raise Unusable(shown, str(missing), verdicts.SITE_FAILED) from missing
         doing = f"{shown} is being made: {progress.fraction:.0%}, {progress.doing or 'beginning'}"
-        raise self.wait(2, doing, 0.8 * progress.fraction)
+        raise self.wait(1, doing, 0.8 * progress.fraction)
 
     def _placed(self, name: str, made: Built) -> Image:
         """The image as its files stand in the pool."""
