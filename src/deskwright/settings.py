@@ -6,6 +6,7 @@ Every field's description is printed in docs/settings.md; a test compares the tw
 import ipaddress
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -32,7 +33,8 @@ class Settings(BaseSettings):
     )
     import_dir: Path | None = Field(
         default=None,
-        description="The folder that image files are imported from; unset: imports in the data directory. "
+        description="The folder that image files are imported from, each tenant's in a folder named by its id; unset: "
+        "imports in the data directory. "
         "Files elsewhere are refused.",
     )
     concurrency: int = Field(default=8, ge=1, le=256, description="Runs that one worker process carries at once.")
@@ -90,9 +92,9 @@ class Settings(BaseSettings):
     )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
 
-    @property
-    def imports(self) -> Path:
-        return self.import_dir or self.data_dir / "imports"
+    def imports_of(self, tenant: UUID) -> Path:
+        """Where a tenant's files to import lie: what one brings, no other may read."""
+        return (self.import_dir or self.data_dir / "imports") / str(tenant)
 
 
 class TenantSettings(BaseModel):

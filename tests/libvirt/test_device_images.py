@@ -57,11 +57,13 @@ def own_cache(image_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def imports(firm: RealCompany, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The firm's own: beside it would be other tenants'."""
     directory = tmp_path / "imports"
-    directory.mkdir()
+    own = directory / str(firm.tenant.id)
+    own.mkdir(parents=True)
     monkeypatch.setenv("DESKWRIGHT_IMPORT_DIR", str(directory))
-    return directory
+    return own
 
 
 @pytest.fixture
@@ -220,7 +222,7 @@ def test_a_disk_that_starts_nothing_and_a_better_one_in_its_place(
     ), reason
     monkeypatch.undo()
     monkeypatch.setenv("DESKWRIGHT_IMAGE_DIR", str(own_cache))
-    monkeypatch.setenv("DESKWRIGHT_IMPORT_DIR", str(imports))
+    monkeypatch.setenv("DESKWRIGHT_IMPORT_DIR", str(imports.parent))
     disks.in_format(bootable, file, "vmdk")
     ((whole,),) = here.sql("SELECT image_id FROM device_images WHERE id = :image", image=image)
     images.upload_again(here.world.database, here.tenant, "test", whole, everywhere=False)

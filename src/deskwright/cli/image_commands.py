@@ -147,7 +147,7 @@ def import_image(
     Example: deskwright image import w11.vhdx --name "Windows 11" --version 1.0.0 --site site-a --os-family windows
     """
     with in_tenant(tenant) as here:
-        brought = _brought(file, here.session.world.settings.imports, quiet=as_json)
+        brought = _brought(file, here.session.world.settings.imports_of(here.tenant.id), quiet=as_json)
         try:
             item = _created(here, name, version, region, {"uri": f"{BROUGHT}/{brought.name}"}, os_family)
         except BaseException:

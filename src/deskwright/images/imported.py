@@ -76,8 +76,8 @@ def drop(uri: str, folder: Path) -> None:
 
 def start(file: Path, into: Path, os_family: str) -> None:
     """Convert in a process of its own, as `process.start` builds."""
-    tools.require("qemu-img", "setpriv")
-    process.start(str(file), into, program=(sys.executable, "-m", "deskwright.images.imported", os_family))
+    program = (sys.executable, "-m", "deskwright.images.imported", os_family)
+    process.start(str(file), into, program=program, needs=("qemu-img", "setpriv"))
 
 
 def import_file(

@@ -49,15 +49,16 @@ def start(
     cache: Path | None = None,
     add: tuple[str, ...] = (),
     program: tuple[str, ...] = _PROGRAM,
+    needs: tuple[str, ...] | None = None,
 ) -> None:
     """Build in a process of its own; nothing is done where one runs already or the image is there.
 
-    What that process prints goes to a log beside the directory. Raises MissingTools. `program` is what tests put in
-    the place of the command that builds.
+    What that process prints goes to a log beside the directory. Raises MissingTools. `program` is put in the place of
+    the command that builds, and `needs` says which programs that one wants.
     """
     if building.built(into) or look(into).running:
         return
-    tools.require("setsid", *building.programs())
+    tools.require("setsid", *(building.programs() if needs is None else needs))
     into.parent.mkdir(parents=True, exist_ok=True)
     try:
         # The lock is handed over: it is held before `start` returns, and until the process that builds has ended.

@@ -306,7 +306,7 @@ def _take_away(database: Database, copies: "Sequence[Row[Any]]") -> None:
     """What the sites and this machine have of them."""
     for row in copies:
         take_away(database, row.site_id, row.id)
-        drop_file(database, row.source)
+        drop_file(database, row.tenant_id, row.source)
 
 
 def _refuse_used(opened: Change, row: "Row[Any]", rule: str) -> None:

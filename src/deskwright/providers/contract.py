@@ -193,7 +193,7 @@ class Compute(Protocol):
         ...
 
     def prepare_image(self, order: ImageOrder) -> ImageReady:
-        """Bring a device image to the site and try it. Raises NotYet, imageNotSupportedFail and its siblings."""
+        """Bring a device image to the site and try it. Raises NotYet, sourceImageInvalid and its siblings."""
         ...
 
     def remove_image(self, image: UUID) -> None:

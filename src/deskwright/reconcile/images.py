@@ -24,7 +24,7 @@ _AGAIN_SECONDS = 60.0
 
 _ROW = text(
     """
-    SELECT id, site_id, display_name, version, source, os_family, disk_gb, modified_at FROM device_images
+    SELECT id, tenant_id, site_id, display_name, version, source, os_family, disk_gb, modified_at FROM device_images
      WHERE id = :id AND status = 'pending'
     """
 )
@@ -45,7 +45,12 @@ _ENDED = text(
     """
 )
 _IS_THERE = text("SELECT EXISTS (SELECT FROM device_images WHERE id = :id)")
-_WANTED = text("SELECT EXISTS (SELECT FROM device_images WHERE source ->> 'uri' = :uri AND status <> 'ready')")
+_WANTED = text(
+    """
+    SELECT EXISTS (SELECT FROM device_images
+                    WHERE tenant_id = :tenant AND source ->> 'uri' = :uri AND status <> 'ready')
+    """
+)
 _NOTHING = {"code": None, "detail": None, "size_gb": None, "seen": None, "checksum": None}
 
 
@@ -64,7 +69,7 @@ def build_image(database: Database, image: UUID) -> None:
     if not is_there:  # deleted meanwhile: what has come to the site since then is nobody's
         take_away(database, row.site_id, image)
     if values.get("status") == "ready" or not is_there:
-        drop_file(database, row.source)
+        drop_file(database, row.tenant_id, row.source)
 
 
 def take_away(database: Database, site: UUID, image: UUID) -> None:
@@ -75,15 +80,15 @@ def take_away(database: Database, site: UUID, image: UUID) -> None:
         log.warning("the files of image %s stay at site %s: %s", image, site, failure)
 
 
-def drop_file(database: Database, source: Mapping[str, Any]) -> None:
+def drop_file(database: Database, tenant: UUID, source: Mapping[str, Any]) -> None:
     """The file that was brought for one import, unless another copy of the image still has to be made of it."""
     uri = source.get("uri")
     if uri is None:
         return
     with database.single.connect() as connection:
-        if connection.execute(_WANTED, {"uri": uri}).scalar_one():
+        if connection.execute(_WANTED, {"tenant": tenant, "uri": uri}).scalar_one():
             return
-    imported.drop(uri, Settings().imports)
+    imported.drop(uri, Settings().imports_of(tenant))
 
 
 def _next(database: Database, site: UUID, order: ImageOrder) -> tuple[TextClause, dict[str, Any]]:

@@ -161,6 +161,7 @@ def plain(value: Any) -> str:
         return ", ".join(f"{k}: {plain(v)}" for k, v in value.items()) or "—"
     return str(value)
 
+
 PROVIDER_KINDS = {
     "simulator": "Simulator: no real machines",
     "libvirt": "libvirt: real machines on a host",

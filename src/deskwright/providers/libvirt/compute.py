@@ -267,7 +267,8 @@ class LibvirtCompute:
 
 def _images(place: Place) -> Images:
     here = Settings()
-    return Images(place.at, place.records, place.connection, here.image_dir, here.imports, place.later)
+    imports = here.imports_of(place.site.tenant_id)
+    return Images(place.at, place.records, place.connection, here.image_dir, imports, place.later)
 
 
 def _image(place: Place, spec: MachineSpec) -> Image:
