@@ -202,7 +202,7 @@ class _Rules:
         assert (found.external_id, found.disabled) == (again, False)
 
     def test_inventory_is_complete_and_ours(self, outside: Outside) -> None:
-        for kind in MAKING.keys() & self.kinds():
+        for kind in (kind for kind in MAKING if kind in self.kinds()):
             MAKING[kind][1](outside)
         found = [f for name in self.serves for f in outside.providers.of(name).inventory()]
         assert {f.kind for f in found} == {str(kind) for kind in self.kinds()}

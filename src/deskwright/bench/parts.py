@@ -7,6 +7,7 @@ from typing import Any
 from deskwright.bench import machine
 from deskwright.bench.api import api
 from deskwright.bench.ground import Server, server
+from deskwright.bench.machines import machines
 from deskwright.bench.memory import memory
 from deskwright.bench.pages import pages
 from deskwright.bench.provisioning import provisioning
@@ -85,6 +86,15 @@ PARTS: dict[str, Listed] = {
             FULL: {"viewers": 1000, "changes": 40},
             QUICK: {"viewers": 300, "changes": 10},
             SMALLEST: {"viewers": 3, "changes": 1},
+        },
+    ),
+    "machines": Listed(
+        "real machines by Deskwright, beside the same by hand",
+        machines,
+        {
+            FULL: {"rounds": 5, "rounds_at_once": 3, "warm_up": True},
+            QUICK: {"rounds": 2, "rounds_at_once": 1, "warm_up": True},
+            SMALLEST: {"rounds": 1, "rounds_at_once": 0, "warm_up": False},
         },
     ),
 }

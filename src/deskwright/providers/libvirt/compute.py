@@ -155,15 +155,15 @@ class LibvirtCompute:
             key = call.key(Kind.SNAPSHOT)
             made = Made(str(tags.uuid_of(key)))
             uuid, name = UUID(vm_id), f"snapshot:{made.external_id}"
-            if volumes.look_up(place.pool(), tags.volume_name(key)) is None:
-                self._records.forget(name=name)  # it was released, or the first try died before it began
-            asked = self._records.claim(uuid, name, note=key, seconds=900)
-            if asked.done:
-                return made
-            if not asked.mine:
-                raise place.later(1, "the disk is being copied")
-            telling.copy_disk(place, machine, carried["disk"], tags.volume_name(key))
-            self._records.end(uuid, name)
+            with self._records.alone(f"disk:{vm_id}") as mine:
+                if not mine:
+                    raise place.later(1, "the disk is being copied")
+                whole = self._records.noted(uuid, name) is not None
+                # One that is not whole was cut short by a crash; one that was released is taken anew.
+                if not whole or volumes.look_up(place.pool(), tags.volume_name(key)) is None:
+                    self._records.claim(uuid, name, note=key, seconds=0)
+                    telling.copy_disk(place, machine, carried["disk"], tags.volume_name(key))
+                    self._records.end(uuid, name)
             return made
 
     def restore(self, call: Call, vm_id: str, snapshot_id: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from deskwright.providers.libvirt.host import found, is_absent
 IMAGES = "deskwright-images"
 GB = 1024**3
 _CHUNK = 1 << 20
+_START_SECONDS = 2.0
 
 
 def site_pool(connection: Any, directory: str, site: UUID) -> Any:
@@ -45,16 +47,18 @@ def _pool(connection: Any, name: str, path: str) -> Any:
     if pool is None:
         try:
             pool = connection.storagePoolDefineXML(_pool_xml(name, path))
-            pool.build()
             pool.setAutostart(1)
         except libvirt.libvirtError:
             pool = connection.storagePoolLookupByName(name)  # somebody made it meanwhile, or this raises
-    if not pool.isActive():
+    ends = time.monotonic() + _START_SECONDS
+    while not pool.isActive():
         try:
+            pool.build()  # its folder: who defined the pool may not have come so far
             pool.create()
-        except libvirt.libvirtError:
-            if not pool.isActive():
+        except libvirt.libvirtError:  # refused, too, while somebody else does the same
+            if time.monotonic() >= ends:
                 raise
+            time.sleep(0.02)
     return pool
 
 
