@@ -9,7 +9,7 @@ import libvirt
 
 from deskwright.domain.plans import Size
 from deskwright.providers.libvirt import agent, tags, volumes
-from deskwright.providers.libvirt.host import found, said
+from deskwright.providers.libvirt.host import found
 
 SHUT_DOWN_SECONDS = 60.0
 """A machine that is told to shut down and does not is turned off after so long (real time)."""
@@ -179,23 +179,3 @@ def _bring_back(machine: Any) -> None:
             except libvirt.libvirtError as error:
                 if error.get_error_code() != libvirt.VIR_ERR_BLOCK_COPY_ACTIVE:
                     raise
-
-
-__all__ = [
-    "change_size",
-    "define",
-    "delete",
-    "disk_path",
-    "freeze",
-    "grow_disk",
-    "has_nic",
-    "look_up",
-    "of_site",
-    "plug",
-    "running",
-    "said",
-    "shut_down",
-    "start",
-    "tags_of",
-    "unplug",
-]
