@@ -14,12 +14,14 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.engine import make_url
 
+from deskwright.active_directory.sandbox import domain_controller
 from deskwright.providers.registry import Site
 from deskwright.settings import Settings
 from deskwright.store import migrations
 from deskwright.store.database import Database, start_embedded
 from deskwright.store.tables import sites, tenants
 from tests.company import Company, found
+from tests.real_domain import RealDomain
 
 pytest.register_assert_rewrite("tests.providers.conformance")
 
@@ -101,3 +103,14 @@ def tenant(database: Database) -> Tenant:
 def company(database: Database, tmp_path: Path) -> Company:
     """An empty tenant whose simulated world is instantaneous."""
     return found(database, Settings(data_dir=tmp_path))
+
+
+@pytest.fixture(scope="session")
+def real_domain() -> Iterator[RealDomain]:
+    """A domain with a controller of this test process's own; it takes about six seconds to start."""
+    directory = Path(tempfile.mkdtemp(prefix="dwad"))
+    try:
+        with domain_controller(directory) as controller:
+            yield RealDomain(controller)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -33,7 +33,9 @@ from tests.providers.viewer import seen
 T = TypeVar("T")
 SIZE = Size(2, 8, 128)
 ATTRIBUTES = {"model": "Cloud PC Enterprise 2vCPU/8GB/128GB", "enrollmentProfileName": "Sales desktops"}
-DOMAIN = DomainJoin("corp.contoso.com", "OU=CloudPCs,DC=corp,DC=contoso,DC=com", "joiner@corp.contoso.com", "secret")
+DOMAIN = DomainJoin(
+    uuid4(), "corp.contoso.com", "OU=CloudPCs,DC=corp,DC=contoso,DC=com", "joiner@corp.contoso.com", "secret"
+)
 
 
 @dataclass

@@ -175,6 +175,8 @@ class Screen:
 
 @dataclass(frozen=True)
 class DomainJoin:
+    connection_id: UUID
+    """The network connection whose account joins."""
     domain: str
     organizational_unit: str
     username: str

@@ -31,6 +31,9 @@ class World:
     secrets: Secrets
     settings: Settings
 
+    def __post_init__(self) -> None:
+        self.database.secrets = self.secrets  # for the providers, which get the database alone
+
 
 @dataclass(frozen=True)
 class RunFacts:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from deskwright import jobs
 from deskwright.settings import Settings
+from deskwright.store.secrets import Secrets
 
 # A desk-side server: no JIT (it costs more than these short statements), more connections than a default.
 _EMBEDDED_CONFIGURATION = (
@@ -37,6 +38,8 @@ class Database:
 
     url: str
     pool_size: int = 4
+    secrets: Secrets | None = field(default=None, repr=False)
+    """What reads its encrypted columns; None where nobody needs to."""
     engine: Engine = field(init=False)
     single: Engine = field(init=False)
     world: Engine = field(init=False)

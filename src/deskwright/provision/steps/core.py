@@ -121,9 +121,11 @@ def network_of(ctx: StepContext) -> Network:
 
 
 def _domain_join(ctx: StepContext) -> DomainJoin:
-    (row,) = ask(ctx.world.database.single, _DOMAIN, {"id": ctx.ground.connection_id})
+    connection = ctx.ground.connection_id
+    assert connection is not None  # a policy's hybrid join has one
+    (row,) = ask(ctx.world.database.single, _DOMAIN, {"id": connection})
     password = ctx.world.secrets.decrypt(row.ad_domain_password) if row.ad_domain_password else ""
-    return DomainJoin(row.ad_domain_name, row.organizational_unit or "", row.ad_domain_username, password)
+    return DomainJoin(connection, row.ad_domain_name, row.organizational_unit or "", row.ad_domain_username, password)
 
 
 def _image(ctx: StepContext) -> tuple[str, str, int, str | None]:

@@ -18,6 +18,7 @@ from deskwright.store.tables.changes import (
 from deskwright.store.tables.cloud_pcs import cloud_pcs, ledger, runs, sign_in_details, snapshots, steps
 from deskwright.store.tables.columns import metadata
 from deskwright.store.tables.directory import groups, memberships, users
+from deskwright.store.tables.domains import domain_objects, domain_syncs, domains
 from deskwright.store.tables.ground import (
     connection_checks,
     connection_results,
@@ -32,8 +33,10 @@ from deskwright.store.tables.identity import (
     authorization_codes,
     device_codes,
     guest_roles,
+    identity_providers,
     refresh_tokens,
     role_assignments,
+    role_groups,
     sign_in_links,
     signing_keys,
     user_credentials,
@@ -58,10 +61,14 @@ __all__ = [
     "connections",
     "device_codes",
     "device_images",
+    "domain_objects",
+    "domain_syncs",
+    "domains",
     "export_jobs",
     "faults",
     "groups",
     "guest_roles",
+    "identity_providers",
     "ledger",
     "license_groups",
     "license_users",
@@ -73,6 +80,7 @@ __all__ = [
     "policy_connections",
     "refresh_tokens",
     "role_assignments",
+    "role_groups",
     "runs",
     "service_plans",
     "sign_in_details",

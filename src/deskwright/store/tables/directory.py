@@ -17,8 +17,10 @@ users = Table(
     json("profile"),  # properties nothing here acts on, such as jobTitle, by the API's names: kept and told again
     time("created_at", nullable=False, now=True),
     time("deleted_at"),
+    Column("domain_id", Uuid, ForeignKey("domains.id", ondelete="SET NULL")),  # synchronised from there
     # What people are searched in: a part of it may be anywhere, so all are read, and lower() is half of the work.
     Column("search_name", Text, Computed("lower(user_principal_name || ' ' || display_name)", persisted=True)),
+    Index("ix_users_domain_id", "domain_id", postgresql_where=text("domain_id IS NOT NULL")),
     Index("ix_users_display_name", "tenant_id", text("lower(display_name)")),
     Index("ix_users_mail", "tenant_id", text("lower(mail)"), postgresql_where=text("mail IS NOT NULL")),
     Index(
@@ -41,6 +43,8 @@ groups = Table(
     Column("kind", String(16), nullable=False, server_default="security"),  # security | microsoft365
     json("profile"),
     time("created_at", nullable=False, now=True),
+    Column("domain_id", Uuid, ForeignKey("domains.id", ondelete="SET NULL")),  # synchronised from there
+    Index("ix_groups_domain_id", "domain_id", postgresql_where=text("domain_id IS NOT NULL")),
     Index("uq_groups_name", "tenant_id", text("lower(display_name)"), unique=True),
 )
 

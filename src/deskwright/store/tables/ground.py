@@ -40,6 +40,8 @@ connections = Table(
     Column("checking", Boolean, nullable=False, server_default=text("false")),
     time("checked_at"),
     time("next_check_at"),
+    Column("failures_in_a_row", Integer, nullable=False, server_default="0"),
+    Column("passes_in_a_row", Integer, nullable=False, server_default="0"),
     # What clients of the API set that has no meaning here: told again as it was given, never acted upon.
     json("kept_properties"),
     time("created_at", nullable=False, now=True),
@@ -63,6 +65,7 @@ connection_checks = Table(
     Column("detail", Text, nullable=False, server_default=""),
     time("started_at"),
     time("ended_at"),
+    Column("seconds", Float),  # real ones, that the look took
 )
 
 # What all checks together have come to, the last times they ended; `reconcile.health` keeps a number of them.

@@ -85,6 +85,33 @@ role_assignments = Table(
     Index("ix_role_assignments_tenant", "tenant_id"),
 )
 
+# Roles that the members of a group hold.
+role_groups = Table(
+    "role_groups",
+    metadata,
+    tenant(),
+    Column("role", Text, primary_key=True),
+    of("group_id", "groups", cascade=True, primary_key=True),
+    time("created_at", nullable=False, now=True),
+    Index("ix_role_groups_tenant_id", "tenant_id"),
+)
+
+# OpenID Connect issuers that people may sign in with.
+identity_providers = Table(
+    "identity_providers",
+    metadata,
+    id_(),
+    tenant(),
+    Column("display_name", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("client_secret", LargeBinary),  # encrypted, see store.secrets; write-only
+    Column("user_claim", Text, nullable=False, server_default="preferred_username"),  # whose value is a UPN
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    time("created_at", nullable=False, now=True),
+    Index("uq_identity_providers_display_name", "tenant_id", text("lower(display_name)"), unique=True),
+)
+
 # Codes and refresh tokens are kept as SHA-256 of what the client has: 256 random bits need no slower hash. `app_id` has
 # no foreign key: built-in applications (identity.apps) have no row.
 

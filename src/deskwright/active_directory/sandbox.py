@@ -1,0 +1,212 @@
+"""A domain controller for demos and tests: Samba in network and mount namespaces of its own, as root.
+
+It is reached from this machine by a pair of virtual interfaces and nowhere else. Its folders are in one directory.
+"""
+
+import contextlib
+import ipaddress
+import json
+import os
+import random
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deskwright.active_directory.client import reachable
+from deskwright.active_directory.discovery import Domain
+
+_POOL = ipaddress.IPv4Network("10.88.0.0/16")
+_WAIT_SECONDS = 90.0
+_PORTS = (53, 88, 389, 464, 636)
+_INTERFACE = "dc0"
+# What Samba keeps beside its own folders (sockets, locks) must not meet another Samba's.
+_HOLD = """\
+mount --make-rprivate /
+for part in /run/samba /var/cache/samba /var/lib/samba /var/log/samba; do
+  mkdir -p $part && mount -t tmpfs -o mode=755 tmpfs $part
+done
+ip link set lo up
+echo
+exec sleep infinity
+"""
+
+
+class SandboxFailed(Exception):
+    """It did not start; the text has what was said."""
+
+
+@dataclass
+class DomainController:
+    """A running controller of `domain`, whose administrator is ``Administrator``."""
+
+    directory: Path
+    domain: Domain
+    address: str
+    gateway: str
+    """This machine's address on the pair."""
+    link: str
+    """This machine's interface of the pair."""
+    password: str = field(repr=False)
+    _holder: "subprocess.Popen[bytes]" = field(repr=False)
+    _samba: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    @property
+    def host(self) -> str:
+        return f"dc1.{self.domain.name}"
+
+    @property
+    def pid(self) -> int:
+        """A process in its network."""
+        return self._holder.pid
+
+    def run(self, *command: str, stdin: str = "", clock: float = 0.0) -> str:
+        """Run something where it is; returns its output. Raises SandboxFailed with what it said."""
+        inside = ["nsenter", f"--target={self._holder.pid}", "--mount", "--net", "--", *command]
+        done = subprocess.run(inside, input=stdin.encode(), capture_output=True)  # noqa: S603
+        if done.returncode:
+            said = (done.stdout + done.stderr).decode(errors="replace").strip()
+            raise SandboxFailed(f"{' '.join(command[:4])}: {said[-1000:]}")
+        return done.stdout.decode(errors="replace")
+
+    def tool(self, *arguments: str) -> str:
+        """samba-tool."""
+        return self.run("samba-tool", *arguments, "--configfile", str(self.directory / "etc" / "smb.conf"))
+
+    def start(self) -> None:
+        """Raises SandboxFailed."""
+        inside = ["nsenter", f"--target={self._holder.pid}", "--mount", "--net", "--"]
+        command = [
+            "samba",
+            "--foreground",
+            "--no-process-group",
+            "--debug-stdout",
+            "-s",
+            str(self.directory / "etc" / "smb.conf"),
+        ]
+        log = (self.directory / "samba.log").open("ab")
+        options = ["--option", f"pid directory={self.directory / 'run'}"]
+        wanted = [*inside, *command, *options]
+        self._samba = subprocess.Popen(wanted, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+        log.close()
+        ends = time.monotonic() + _WAIT_SECONDS
+        while not all(reachable(self.address, port, 1.0) for port in _PORTS):
+            if self._samba.poll() is not None or time.monotonic() > ends:
+                said = (self.directory / "samba.log").read_text(errors="replace")[-2000:]
+                raise SandboxFailed(f"Samba did not start: {said}")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Samba ends at once, its namespaces stay: `start` starts it again."""
+        for pid in self._inside():
+            if pid != self._holder.pid:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+        if self._samba is not None:
+            self._samba.wait(20)
+            if self._samba.stdin is not None:
+                self._samba.stdin.close()
+
+    def stop(self) -> None:
+        self.kill()
+        self._holder.kill()
+        self._holder.wait(20)
+        _ip("link", "delete", self.link, check=False)
+
+    def _inside(self) -> list[int]:
+        """Every process in its network."""
+        try:
+            here = os.readlink(f"/proc/{self._holder.pid}/ns/net")
+        except OSError:
+            return []
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.readlink(process / "ns" / "net") == here:
+                    found.append(int(process.name))
+        return found
+
+
+@contextlib.contextmanager
+def domain_controller(directory: Path, name: str = "corp.contoso.test") -> Iterator[DomainController]:
+    """A new domain with its one controller, in an empty `directory`. Raises SandboxFailed."""
+    started = prepared(directory, name)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+def prepared(directory: Path, name: str) -> DomainController:
+    """The same, not started yet."""
+    link, network = _free_link()
+    ours, its = (str(network[1]), str(network[10]))
+    holder = subprocess.Popen(  # noqa: S603
+        ["unshare", "--mount", "--net", "--", "sh", "-c", _HOLD],  # noqa: S607
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()  # it is in its own network now
+    holder.stdout.close()
+    password = f"{secrets.token_urlsafe(15)}.aA1"
+    try:
+        _ip("link", "set", f"{link}p", "netns", str(holder.pid), "name", _INTERFACE)
+        _ip("addr", "add", f"{ours}/24", "dev", link)
+        _ip("link", "set", link, "up")
+        # The certificate that Samba makes for itself is its own authority, too.
+        certificate = directory / "private" / "tls" / "ca.pem"
+        made = DomainController(directory, Domain(name), its, ours, link, password, holder)
+        made.run("ip", "addr", "add", f"{its}/24", "dev", _INTERFACE)
+        made.run("ip", "link", "set", _INTERFACE, "up")
+        made.run("ip", "route", "add", "default", "via", ours)
+        directory.mkdir(parents=True, exist_ok=True)
+        made.run(
+            "samba-tool", "domain", "provision", "--server-role=dc", "--use-rfc2307",
+            "--dns-backend=SAMBA_INTERNAL", f"--realm={name.upper()}", f"--domain={name.split('.')[0].upper()}",
+            "--host-name=dc1", f"--host-ip={its}", f"--targetdir={directory}", f"--adminpass={password}",
+            f"--option=interfaces=lo {_INTERFACE}", "--option=bind interfaces only=yes",
+            # Nothing outside can be reached, and nothing is asked there.
+            "--option=dns forwarder=127.0.0.1",
+        )  # fmt: skip
+        made.start()  # makes its certificate
+        made.kill()
+        made.domain = Domain(name, name_servers=(its,), ca_certificate=certificate.read_text())
+    except BaseException:
+        holder.kill()
+        holder.wait(20)
+        _ip("link", "delete", link, check=False)
+        raise
+    return made
+
+
+def _free_link() -> tuple[str, ipaddress.IPv4Network]:
+    """A new pair of interfaces, and a network nobody here has."""
+    taken = [
+        ipaddress.IPv4Network(f"{a['local']}/{a['prefixlen']}", strict=False)
+        for interface in json.loads(_ip("-json", "addr"))
+        for a in interface.get("addr_info", [])
+        if a["family"] == "inet"
+    ]
+    numbers = list(range(256))
+    random.SystemRandom().shuffle(numbers)
+    for number in numbers:
+        network = list(_POOL.subnets(new_prefix=24))[number]
+        if any(network.overlaps(other) for other in taken):
+            continue
+        link = f"dwad{number}"
+        # Its name is the claim: two processes cannot both make it.
+        if _ip("link", "add", link, "type", "veth", "peer", "name", f"{link}p", check=False) is not None:
+            return link, network
+    raise SandboxFailed(f"no free network left in {_POOL}")
+
+
+def _ip(*arguments: str, check: bool = True) -> str:
+    done = subprocess.run(["ip", *arguments], capture_output=True)  # noqa: S603, S607
+    if done.returncode and check:
+        raise SandboxFailed(f"ip {' '.join(arguments)}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout.decode() if not done.returncode else None  # type: ignore[return-value]

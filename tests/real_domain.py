@@ -1,0 +1,61 @@
+"""A domain of a real controller (Samba) for tests: its units, accounts and groups. Names are the test's own."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+
+from deskwright.active_directory.client import Account, Opened, signed_in
+from deskwright.active_directory.discovery import Domain
+from deskwright.active_directory.sandbox import DomainController
+
+_numbers = count(1)
+_COMPUTER = "bf967a86-0de6-11d0-a285-00aa003049e2"
+"""schemaIDGUID of the class computer."""
+
+
+@dataclass(frozen=True)
+class RealDomain:
+    controller: DomainController
+
+    @property
+    def domain(self) -> Domain:
+        return self.controller.domain
+
+    @property
+    def administrator(self) -> Account:
+        return Account(f"Administrator@{self.domain.name}", self.controller.password)
+
+    @contextmanager
+    def as_administrator(self) -> Iterator[Opened]:
+        with signed_in(self.domain, self.administrator) as opened:
+            yield opened
+
+    def unit(self, name: str = "") -> str:
+        """A new organizational unit; its distinguished name."""
+        made = f"OU={name or f'Unit{next(_numbers)}'},{self.domain.distinguished_name}"
+        self.controller.tool("ou", "create", made)
+        return made
+
+    def user(self, name: str = "", *, unit: str = "", password: str = "") -> Account:
+        """A new enabled user (in CN=Users unless a unit is given)."""
+        name = name or f"user{next(_numbers)}"
+        password = password or f"{secrets.token_urlsafe(12)}.aA1"
+        where = ["--userou", unit.removesuffix(f",{self.domain.distinguished_name}")] if unit else []
+        self.controller.tool("user", "create", name, password, *where)
+        return Account(f"{name}@{self.domain.name}", password)
+
+    def may_join(self, account: Account, unit: str) -> None:
+        """Delegate what joining needs: create computer objects in the unit, and everything on those."""
+        name = account.name.partition("@")[0]
+        shown = self.controller.tool("user", "show", name, "--attributes=objectSid")
+        sid = next(line.split()[1] for line in shown.splitlines() if line.startswith("objectSid:"))
+        rights = f"(OA;CI;CCDC;{_COMPUTER};;{sid})(OA;CIIO;GA;;{_COMPUTER};{sid})"
+        self.controller.tool("dsacl", "set", "--objectdn", unit, "--action=allow", "--sddl", rights)
+
+    def joiner(self, unit: str) -> Account:
+        """A new account that may join computers in the unit."""
+        account = self.user()
+        self.may_join(account, unit)
+        return account
