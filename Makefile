@@ -10,7 +10,7 @@ PIN := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --n
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup libvirt demo test check format docs screenshots bench lock clean
+.PHONY: help setup libvirt demo demo-ad test check format docs screenshots bench lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,17 @@ $(LIBVIRT): $(SETUP) requirements-libvirt.lock
 
 libvirt: $(LIBVIRT)  ## What real machines need: libvirt, QEMU, and the Python binding
 
+# Joining a domain from here, and a domain controller for the demo and the tests. Samba's packages would start servers on
+# this machine: they are kept from that, the controller runs in namespaces of its own.
+CONTROLLER := samba samba-ad-dc samba-ad-provision winbind krb5-user adcli iproute2
+define controller
+quiet=/usr/sbin/policy-rc.d; mine=; \
+	if ! dpkg -s $(CONTROLLER) >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && [ ! -e $$quiet ]; then \
+	  mine=1; printf '#!/bin/sh\nexit 101\n' > $$quiet; chmod 755 $$quiet; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; fi; \
+	$(call packages,a domain controller,$(CONTROLLER),a domain cannot be tried on this machine); \
+	[ -z "$$mine" ] || rm -f $$quiet
+endef
+
 # What tests and checks need on top; the official Graph SDKs are most of it. Tests of the pages need a browser, those of
 # the guest's scripts what they are executed by.
 $(DEV_SETUP): $(LIBVIRT) requirements-dev.lock
@@ -67,11 +78,16 @@ $(DEV_SETUP): $(LIBVIRT) requirements-dev.lock
 	@$(BIN)/python -m deskwright.web.packages --tests tests/web/vendor
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
 	  $(call packages,the tests of pages,chromium,tests in tests/web that use a screen will fail); }
+	@$(controller)
 	@$(call packages,the tests of what runs inside a guest,nftables sudo wine wine64 iproute2,tests in tests/guest will fail)
 	@touch $@
 
 demo: $(SETUP) $(if $(filter libvirt,$(COMPUTE)),$(LIBVIRT))  ## The main job, visibly (KEEP=1 leaves it running, COMPUTE=libvirt makes real machines)
 	@$(BIN)/deskwright demo $(if $(KEEP),--keep) $(if $(COMPUTE),--compute $(COMPUTE))
+
+demo-ad: $(SETUP) $(if $(filter libvirt,$(COMPUTE)),$(LIBVIRT))  ## Hybrid join to a real domain controller made for it (COMPUTE=libvirt: by a real machine)
+	@$(controller)
+	@$(BIN)/deskwright demo --directory activedirectory $(if $(COMPUTE),--compute $(COMPUTE))
 
 test: $(DEV_SETUP)  ## The tests
 	@$(BIN)/pytest -q -n $(JOBS)

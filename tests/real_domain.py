@@ -41,7 +41,7 @@ class RealDomain:
     def user(self, name: str = "", *, unit: str = "", password: str = "") -> Account:
         """A new enabled user (in CN=Users unless a unit is given)."""
         name = name or f"user{next(_numbers)}"
-        password = password or f"{secrets.token_urlsafe(12)}.aA1"
+        password = password or f"p{secrets.token_urlsafe(12)}.aA1"  # a leading - would be an option of samba-tool's
         where = ["--userou", unit.removesuffix(f",{self.domain.distinguished_name}")] if unit else []
         self.controller.tool("user", "create", name, password, *where)
         return Account(f"{name}@{self.domain.name}", password)

@@ -10,19 +10,22 @@ A change and its job commit together: `defer` writes the job row on the caller's
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.schema import SchemaManager
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, text
 
 from deskwright.settings import Settings
+from deskwright.telemetry import correlation
+from deskwright.telemetry.metrics import JOB_SECONDS, JOBS_DONE
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +64,39 @@ _TAKE_OVER = text(
 )
 
 
+# Marked as being done by us, and we know nothing of it: the database was away when it was given to us or finished.
+_FORGOTTEN = text(
+    "SELECT id FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = ANY(:own) AND NOT id = ANY(:doing)"
+)
+_TAKE_BACK = text(
+    """
+    WITH forgotten AS (
+      DELETE FROM procrastinate_jobs WHERE status = 'doing' AND id = ANY(:ids)
+      RETURNING queue_name, task_name, priority, lock, queueing_lock, args
+    )
+    INSERT INTO procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args)
+    SELECT * FROM forgotten ON CONFLICT DO NOTHING
+    """
+)
+
+
 _NEXT = text(
     """
     DELETE FROM procrastinate_jobs WHERE id = (
       SELECT id FROM procrastinate_jobs WHERE status = 'todo' ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING task_name, args ->> 'id' AS id
+    """
+)
+
+
+_BY_KIND = text(
+    """
+    SELECT k.job, k.waiting, k.running, COALESCE(extract(epoch FROM now() - e.at), 0) AS seconds FROM (
+      SELECT task_name AS job, count(*) FILTER (WHERE status = 'todo') AS waiting,
+             count(*) FILTER (WHERE status = 'doing') AS running, min(id) FILTER (WHERE status = 'todo') AS oldest
+        FROM procrastinate_jobs WHERE status IN ('todo', 'doing') GROUP BY task_name) k
+      LEFT JOIN LATERAL (SELECT at FROM procrastinate_events
+                          WHERE job_id = k.oldest AND type = 'deferred' ORDER BY id DESC LIMIT 1) e ON true
     """
 )
 
@@ -120,6 +151,21 @@ def workers_alive(connection: Connection, within_seconds: float) -> int:
     return int(connection.execute(query, {"s": within_seconds}).scalar_one())
 
 
+@dataclass(frozen=True)
+class OfKind:
+    """How many jobs of one kind there are, and for how long the oldest waiting one has waited."""
+
+    job: str
+    waiting: int = 0
+    running: int = 0
+    oldest_seconds: float = 0
+
+
+def by_kind(connection: Connection) -> list[OfKind]:
+    """The queue, told apart by kind; kinds without a job are not there."""
+    return [OfKind(row.job, row.waiting, row.running, float(row.seconds)) for row in connection.execute(_BY_KIND)]
+
+
 def take_over(connection: Connection, silence_seconds: float) -> int:
     """Give the jobs of workers that have been silent that long to the living; returns how many."""
     taken = connection.execute(_TAKE_OVER, {"silence": silence_seconds}).rowcount
@@ -149,6 +195,11 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._started = threading.Event()
+        self._ticked_at = time.monotonic()
+        # Under which numbers the queue has known us, what we are doing, and what we seem to have forgotten since when.
+        self._own: set[int] = set()
+        self._doing: set[int] = set()
+        self._forgotten: dict[int, float] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -162,13 +213,29 @@ class Worker:
         if self._loop and self._running:
             self._loop.call_soon_threadsafe(self._running.cancel)
 
+    def take_back(self, connection: Connection) -> int:
+        """Give back jobs that are marked as done by this worker, which it has known nothing of for a while."""
+        if not self._own:
+            return 0
+        now, known = time.monotonic(), {"own": list(self._own), "doing": list(self._doing)}
+        seen = connection.execute(_FORGOTTEN, known).scalars().all()
+        self._forgotten = {job: self._forgotten.get(job, now) for job in seen}
+        lost = [job for job, since in self._forgotten.items() if now - since >= self.settings.stalled_seconds]
+        if lost:
+            connection.execute(_TAKE_BACK, {"ids": lost})
+        return len(lost)
+
+    def works(self, within_seconds: float) -> bool:
+        """Whether it looked at the deadlines, and so reached the database, within that time."""
+        return time.monotonic() - self._ticked_at < within_seconds
+
     async def _main(self, handle_signals: bool, tick: Callable[[], float] | None) -> None:
         self._loop = asyncio.get_running_loop()
         pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="job")
         conninfo = make_conninfo(self.url, options=NO_FROZEN_LOCKS)
         app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=2, max_size=4))
         for name, task in self.tasks.items():
-            app.task(name=name, queue=QUEUE, retry=_RETRY)(_on(pool, task))
+            app.task(name=name, queue=QUEUE, retry=_RETRY, pass_context=True)(self._on(pool, name, task))
         async with app.open_async():
             working = asyncio.create_task(self._work(app, handle_signals))
             self._running = working
@@ -207,14 +274,33 @@ class Worker:
             while True:
                 try:
                     pause = await asyncio.get_running_loop().run_in_executor(own, tick)
+                    self._ticked_at = time.monotonic()
                 except Exception:
                     log.exception("sweep failed")  # the database may be away for a moment: the next tick tries again
                     pause = self.settings.sweep_seconds
                 await asyncio.sleep(pause)
 
+    def _on(self, pool: ThreadPoolExecutor, name: str, task: Task) -> Callable[..., Any]:
+        def measured(id: UUID) -> None:
+            began = time.perf_counter()
+            try:
+                with correlation.bound(job=name, job_for=id):
+                    task(id)
+            except BaseException:
+                JOBS_DONE.count(name, "failed")
+                raise
+            JOB_SECONDS.observe(time.perf_counter() - began, name)
+            JOBS_DONE.count(name, "done")
 
-def _on(pool: ThreadPoolExecutor, task: Task) -> Callable[..., Any]:
-    async def run(id: str) -> None:
-        await asyncio.get_running_loop().run_in_executor(pool, task, UUID(id))
+        async def run(context: JobContext, id: str) -> None:
+            job, worker = context.job.id, context.job.worker_id
+            assert job is not None
+            if worker is not None:
+                self._own.add(worker)
+            self._doing.add(job)
+            try:
+                await asyncio.get_running_loop().run_in_executor(pool, measured, UUID(id))
+            finally:
+                self._doing.discard(job)
 
-    return run
+        return run

@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 from sqlalchemy import text
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -26,8 +27,11 @@ from deskwright.api import routes as api
 from deskwright.api.watch import Watch
 from deskwright.graph import app as graph
 from deskwright.identity import certificates
+from deskwright.operations.measures import Measuring
 from deskwright.provision.context import World
 from deskwright.store import migrations
+from deskwright.telemetry import exposition, metrics, traces
+from deskwright.telemetry.requests import Watched
 from deskwright.web import app as web
 
 log = logging.getLogger(__name__)
@@ -38,7 +42,8 @@ SERVICE_FILE = "service.json"
 _RESTART_PAUSE_SECONDS = 1.0
 UVICORN: dict[str, Any] = {
     "log_level": "warning",
-    "access_log": False,
+    "access_log": False,  # telemetry.requests writes it, with the ids
+    "log_config": None,  # as telemetry.logs says
     "timeout_graceful_shutdown": 10,
     "lifespan": "off",
     "ws": "websockets-sansio",
@@ -50,6 +55,7 @@ _LINKS = {
     "portal": "/portal",
     "health": "/healthz",
     "readiness": "/readyz",
+    "metrics": "/metrics",
     "graph": ["/v1.0", "/beta"],
     "deskwright": "/deskwright",
     "documentation": "/deskwright/docs",
@@ -102,18 +108,28 @@ def application(world: World, worker_alive: Callable[[], bool] | None = None) ->
         status = "ready" if found.ready else "notReady"
         return JSONResponse({"status": status, "checks": checks}, status_code=200 if found.ready else 503)
 
+    measuring = Measuring(world)
+
+    def measured(request: Request) -> Response:
+        peer = request.client.host if request.client else None
+        if not exposition.may_read(world.settings, peer, request.headers):
+            token = world.settings.metrics_token is not None
+            return Response(status_code=401 if token else 403, headers={"WWW-Authenticate": "Bearer"} if token else {})
+        return Response(exposition.text(measuring.samples()), media_type=exposition.CONTENT_TYPE)
+
+    metrics.begin(__version__)
     watching = Watch(world)
     # Functions that are not coroutines run on Starlette's threads: a slow database blocks nobody else.
-    return Starlette(
-        routes=[
-            Route("/", about),
-            Route("/healthz", alive),
-            Route("/readyz", ready),
-            *api.routes(world, watching),
-            *web.routes(world, watching),
-            *authority.routes(world),
-        ]
-    )
+    routes = [
+        Route("/", about),
+        Route("/healthz", alive),
+        Route("/readyz", ready),
+        Route("/metrics", measured),
+        *api.routes(world, watching),
+        *web.routes(world, watching),
+        *authority.routes(world),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Watched)])
 
 
 def prepare() -> None:
@@ -168,7 +184,10 @@ class WorkerThread:
         self._thread.start()
 
     def alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive() and self._worker is not None
+        """Whether it does its work, and not merely begins again and again."""
+        return (
+            self._thread is not None and self._thread.is_alive() and self._worker is not None and self._worker.works()
+        )
 
     def stop(self) -> None:
         """Let it finish the step it is in, and wait for that."""
@@ -291,6 +310,7 @@ def serve(
         finally:
             if worker:
                 worker.stop()
+            traces.flush()
 
 
 def _is_zombie(pid: int) -> bool:

@@ -5,6 +5,7 @@ Every field's description is printed in docs/settings.md; a test compares the tw
 
 import ipaddress
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -91,6 +92,28 @@ class Settings(BaseSettings):
         default=None, description="An access token for that service; it also says which tenant."
     )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
+    log_format: Literal["text", "json"] | None = Field(
+        default=None, description="text or json, a line for each event; unset: text on a terminal, else json."
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="What Prometheus presents as its bearer token to read /metrics; unset: only calls from the same "
+        "machine, not through a proxy, may read it.",
+    )
+    metrics_by_tenant: bool = Field(
+        default=False, description="Whether metrics that can be told apart by tenant are, by the label tenant (its id)."
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Where deskwright worker answers /metrics and /healthz; unset: nowhere; 0: any free port.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="The address of that port; one that others reach wants a token.",
+    )
 
     def imports_of(self, tenant: UUID) -> Path:
         """Where a tenant's files to import lie: what one brings, no other may read."""
@@ -115,6 +138,20 @@ class TenantSettings(BaseModel):
         default=90, gt=0, le=300, description="How long C4 waits for the computer object (five hours at most)."
     )
     connectionRefreshInHours: float = Field(default=6, gt=0, le=8784, description="How often connections are checked.")
+    connectionFailuresUntilUnhealthy: int = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="So many failed results in a row make a healthy connection unhealthy; until then it is checked "
+        "again every minute and stays usable (V3).",
+    )
+    connectionPassesUntilHealthy: int = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="So many results in a row without a failure make an unhealthy connection healthy again; until "
+        "then it is checked again every minute.",
+    )
     inventoryIntervalInHours: float = Field(
         default=1, gt=0, le=8784, description="How often ledger and inventory are compared (L4)."
     )
@@ -148,8 +185,11 @@ class TenantSettings(BaseModel):
     webhookUrl: str | None = Field(
         default=None,
         max_length=2000,
-        description="Where the same is sent as signed CloudEvents: https://..., or http:// on this machine. "
-        "Whoever may read settings sees it (R16).",
+        description="Where the same, and every change of a status, is sent as signed CloudEvents: https://..., or "
+        "http:// on this machine. Whoever may read settings sees it (R16, R6).",
+    )
+    webhookStatusChanges: bool = Field(
+        default=True, description="Whether the webhook is told of every change of a Cloud PC's status (R6)."
     )
 
     @field_validator("webhookUrl")

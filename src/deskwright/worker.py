@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from deskwright import jobs
 from deskwright.operations import notifications
 from deskwright.operations.bulk_actions import carry_out
+from deskwright.operations.domain_sync import synchronise
 from deskwright.provision.clean_up import clean_up
 from deskwright.provision.context import World
 from deskwright.provision.ledger import CLEAN_UP, FILL_SEATS
@@ -25,6 +26,7 @@ from deskwright.reconcile.images import build_image
 from deskwright.reconcile.inventory import sweep_inventory
 from deskwright.store.database import start_embedded
 from deskwright.store.touched import RECONCILE
+from deskwright.telemetry.metrics import JOBS_LOST, JOBS_TAKEN_OVER
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 _TAKE_OVER_SECONDS, _ORPHANS_SECONDS = 1.0, 10.0
 # How often it looks whether there is something to tell people, and how long a mail that is on its way may keep it.
 _TELL_SECONDS, _LAST_MAIL_SECONDS = 10.0, 15.0
+# So many times the silence after which its runs are taken over, and it is called out of order: a look may be slow.
+_SILENCE = 2.0
 
 
 def tasks(world: World) -> Mapping[str, jobs.Task]:
@@ -43,6 +47,7 @@ def tasks(world: World) -> Mapping[str, jobs.Task]:
         CLEAN_UP: lambda cloud_pc: clean_up(world, cloud_pc),
         deadlines.END_GRACE: lambda cloud_pc: end_if_expired(world.database, cloud_pc),
         deadlines.CHECK_CONNECTION: lambda connection: check_connection(world, connection),
+        deadlines.SYNCHRONISE: lambda domain: synchronise(world, domain),
         deadlines.BUILD_IMAGE: lambda image: build_image(world.database, image),
         deadlines.INVENTORY: lambda tenant: _look_around(world, tenant),
         deadlines.BULK_ACTION: lambda bulk_action: carry_out(world, bulk_action),
@@ -76,6 +81,10 @@ class Worker:
             self._ending.set()
             telling.join(_LAST_MAIL_SECONDS)
 
+    def works(self) -> bool:
+        """Whether it does its work: a thread that is there may stand still, or the database be away."""
+        return self._jobs.works(_SILENCE * max(self.world.settings.stalled_seconds, self.world.settings.sweep_seconds))
+
     def stop(self) -> None:
         self._jobs.stop()
 
@@ -107,10 +116,14 @@ class Worker:
             self._take_over_at = now + _TAKE_OVER_SECONDS
             with database.begin() as connection:
                 if taken := jobs.take_over(connection, settings.stalled_seconds):
+                    JOBS_TAKEN_OVER.count(by=taken)
                     log.warning("took over %d jobs of a worker that fell silent", taken)
+                if back := self._jobs.take_back(connection):
+                    log.warning("gave back %d jobs that were lost while the database was away", back)
         if now >= self._orphans_at:
             self._orphans_at = now + _ORPHANS_SECONDS
             if found := deadlines.sweep_orphans(database):
+                JOBS_LOST.count(by=found)
                 log.warning("%d runs, tenants or bulk actions had lost their job", found)
         deadlines.sweep(database)
         with database.single.connect() as connection:

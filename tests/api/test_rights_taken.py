@@ -12,7 +12,7 @@ from deskwright.identity.apps import COMMAND_LINE, built_in
 from deskwright.identity.caller import Caller
 from deskwright.identity.permissions import READER
 from deskwright.identity.tokens import Person
-from deskwright.operations import roles
+from deskwright.operations import groups, role_groups, roles
 from deskwright.provision.context import World
 from tests.api.conftest import Served
 from tests.api.test_events import listen
@@ -46,6 +46,18 @@ def test_a_stream_ends_when_the_role_is_taken_away(reader: Served, company: Comp
     assert next(events).name == "begin"
     roles.unassign(company.world.database, company.tenant, "test", READER, "rita@contoso.com")
     assert list(events) == []  # ends by itself
+
+
+def test_a_stream_ends_when_the_person_leaves_the_group_that_has_the_role(reader: Served, company: Company) -> None:
+    change = company.world.database, company.tenant, "test"
+    company.group("Readers")
+    company.join("rita", "Readers")
+    role_groups.assign(*change, READER, "Readers")
+    roles.unassign(*change, READER, "rita@contoso.com")
+    events = listen(reader, "/cloudPCs/events")
+    assert next(events).name == "begin"
+    groups.remove_members(*change, "Readers", ["rita@contoso.com"])
+    assert list(events) == []
 
 
 def test_a_wait_ends_when_the_role_is_taken_away(reader: Served, company: Company) -> None:

@@ -82,7 +82,11 @@ def test_health_details_are_told_when_they_are_selected(graph: Graph, company: C
     assert (dns["status"], dns["errorType"]) == ("failed", "dnsCheckFqdnNotFound")
     assert dns["additionalDetail"] == dns["additionalDetails"]
     assert "DNS servers" in dns["recommendedAction"]
-    assert {c["status"] for name, c in checks.items() if name != dns["displayName"]} == {"passed"}
+    reach = checks["A domain controller can be reached"]
+    assert (reach["status"], reach["errorType"]) == ("informational", None)
+    assert reach["additionalDetail"] == f"not tried: “{dns['displayName']}” failed"
+    others = {c["status"] for c in checks.values() if not c["additionalDetail"].startswith("not tried")}
+    assert others == {"passed", "failed"}
     v1 = graph.get(f"/v1.0{path}?$select=healthCheckStatusDetail").body["healthCheckStatusDetail"]
     assert "additionalDetails" not in v1["healthChecks"][0]
 

@@ -6,7 +6,7 @@ import pytest
 
 from deskwright.graph import app as graph_app
 from deskwright.identity.permissions import ADMINISTRATOR, READER
-from deskwright.operations import credentials, roles
+from deskwright.operations import credentials, role_groups, roles
 from tests.company import Company
 from tests.graph.conftest import Graph
 
@@ -57,6 +57,30 @@ def test_who_may_give_the_role_may_reset_its_holders(graph: Graph, company: Comp
     assert greater.patch(f"/users/{ann}", PASSWORD).status == 204
     assert _hash(company) != before
     assert greater.delete(f"/users/{ann}").status == 204
+
+
+def test_who_may_change_groups_only_gives_nobody_a_role_by_one(graph: Graph, company: Company, ann: UUID) -> None:
+    admins, adele = company.group("Admins"), company.ids["adele"]
+    role_groups.assign(company.world.database, company.tenant, "test", ADMINISTRATOR, "Admins")
+    company.join("ann", "Admins")
+    wide = frozenset({"Directory.ReadWrite.All", "Group.ReadWrite.All", "GroupMember.ReadWrite.All"})
+    lesser = graph.as_(permissions=wide)
+    body = {"@odata.id": f"https://here/v1.0/directoryObjects/{adele}"}
+    refused = [
+        lesser.post(f"/groups/{admins}/members/$ref", body),
+        lesser.delete(f"/groups/{admins}/members/{ann}/$ref"),
+        lesser.patch(f"/groups/{admins}", {"members@odata.bind": [body["@odata.id"]]}),
+        lesser.delete(f"/groups/{admins}"),
+    ]
+    for answer in refused:
+        assert (answer.status, answer.code) == (403, "Authorization_RequestDenied")
+        assert ADMINISTRATOR in answer.body["error"]["message"]
+    assert lesser.patch(f"/groups/{admins}", {"description": "x"}).status == 204
+    assert company.sql("SELECT user_id FROM memberships") == [(ann,)]
+    company.sql("DELETE FROM role_assignments")
+    assert lesser.patch(f"/users/{ann}", PASSWORD).status == 403, "she holds the role by the group still"
+    greater = graph.as_(permissions=wide | {"RoleManagement.ReadWrite.CloudPC"})
+    assert greater.post(f"/groups/{admins}/members/$ref", body).status == 204
 
 
 def test_objects_by_id_are_told_to_whom_their_own_set_would_tell_them(graph: Graph, company: Company) -> None:

@@ -107,9 +107,38 @@ def test_a_role_that_cannot_be_given(
     assert company.sql("SELECT 1 FROM role_assignments") == []
 
 
-def test_groups_hold_no_roles(graph: Graph, company: Company) -> None:
-    answer = graph.post(f"{ROLE}/roleAssignments", _given(READER, company.group()))
-    assert (answer.status, answer.body["error"]["target"]) == (400, "principalIds")
+def test_groups_hold_roles_too(graph: Graph, company: Company) -> None:
+    adele, desk = company.user("adele"), company.group("Desk")
+    made = graph.post(f"{ROLE}/roleAssignments", _given(READER, adele, desk))
+    assert made.status == 201
+    assert set(made.body["principalIds"]) == {str(adele), str(desk)}
+    path = f"{ROLE}/roleAssignments/{made.body['id']}"
+    principals = graph.get(f"{path}/principals").values
+    assert {(p["@odata.type"], p["displayName"]) for p in principals} == {
+        ("#microsoft.graph.user", "adele"),
+        ("#microsoft.graph.group", "Desk"),
+    }
+    assert graph.get(f"{path}/principals/$count").body == b"2"
+    assert graph.get(f"{path}/principals/{desk}").body["displayName"] == "Desk"
+    assert len(graph.get(f"{ROLE}/roleAssignments?$filter=principalIds/any(p:p eq '{desk}')").values) == 1
+    again = graph.post(f"{ROLE}/roleAssignments", _given(READER, desk))
+    assert (again.status, again.code) == (409, "conflict")
+    assert graph.patch(path, {"principalIds": [str(desk)]}).body["principalIds"] == [str(desk)]
+    assert company.sql("SELECT 1 FROM role_assignments") == []
+    assert graph.patch(path, {"principalIds": [str(adele)]}).body["principalIds"] == [str(adele)]
+    assert company.sql("SELECT 1 FROM role_groups") == []
+    assert graph.patch(path, {"principalIds": [str(desk)]}).status == 200
+    assert graph.delete(path).status == 204
+    assert graph.get(f"{ROLE}/roleAssignments").values == []
+
+
+def test_a_group_of_another_tenant_is_none_here(graph: Graph, company: Company) -> None:
+    ((group,),) = company.sql(
+        "WITH t AS (INSERT INTO tenants (name) VALUES ('other.example') RETURNING id) "
+        "INSERT INTO groups (tenant_id, display_name) SELECT id, 'Desk' FROM t RETURNING id"
+    )
+    assert graph.post(f"{ROLE}/roleAssignments", _given(READER, group)).status == 400
+    assert company.sql("SELECT 1 FROM role_groups") == []
 
 
 def test_what_roles_permit(graph: Graph) -> None:

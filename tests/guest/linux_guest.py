@@ -35,9 +35,12 @@ exec sleep infinity
 
 
 class LinuxGuest:
-    """`kernel`: whether it sees this machine's /proc and /sys, or empty folders in which a test puts its own files."""
+    """`kernel`: whether it sees this machine's /proc and /sys, or empty folders in which a test puts its own files.
 
-    def __init__(self, folder: Path, *, kernel: bool = True) -> None:
+    `network_of`: a process whose network it is in, instead of one of its own.
+    """
+
+    def __init__(self, folder: Path, *, kernel: bool = True, network_of: int | None = None) -> None:
         self.root = folder / "root"
         for name in ("root", "work", "upper/etc", "upper/etc/sudoers.d"):
             (folder / name).mkdir(parents=True)
@@ -46,8 +49,11 @@ class LinuxGuest:
         for name in ("shadow", "gshadow"):
             (folder / "upper/etc" / name).chmod(0o640)
         as_root = () if os.geteuid() == 0 else ("--map-root-user", "--map-auto")
+        network = ("nsenter", f"--net=/proc/{network_of}/ns/net") if network_of else ()
+        own = [namespace for namespace in _NAMESPACES if not (network and namespace == "--net")]
+        started = ["sh", "-c", _START, "sh", str(folder), "kernel" if kernel else "bare"]
         self._process = subprocess.Popen(
-            ["unshare", *as_root, *_NAMESPACES, "sh", "-c", _START, "sh", str(folder), "kernel" if kernel else "bare"],
+            [*network, "unshare", *as_root, *own, *started],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -12,6 +12,7 @@ from tree_sitter import Language, Node, Parser
 
 from deskwright.guest import configuration, windows
 from deskwright.guest.actions import (
+    NEEDS_RESTART,
     Action,
     AddAdministrator,
     AllowSignIn,
@@ -19,6 +20,7 @@ from deskwright.guest.actions import (
     CreateAccount,
     EnableAccount,
     GrowPartition,
+    JoinDomain,
     RemoveAdministrator,
     RunCommand,
     SetComputerName,
@@ -49,6 +51,7 @@ STEPS: dict[str, tuple[Action, ...]] = {
     "P7": configuration.block_high_risk_ports("10.20.0.5"),
     "C6": (CreateAccount("adele"), CreateAccount("o'neil \u2019")),
     "A1": (EnableAccount("adele", HOSTILE), AllowSignIn("adele")),
+    "C4": (JoinDomain("corp.test", "dc1.corp.test", "10.0.0.1", "CPC-A", HOSTILE, ("10.0.0.2", "::1")),),
     "name": (SetComputerName("CPC-ADELE-1"),),
     "hostile": (
         WriteFile("C:\\it's $(here)\\\u2019.txt", HOSTILE),
@@ -120,6 +123,9 @@ def test_every_value_is_in_one_literal(action: Action) -> None:
         assert literals(call) == [*add[1:], *query[1:]]
     elif isinstance(action, BlockPorts):
         assert literals(call) == [*map(str, (*action.tcp, *action.udp)), *everyone_else(gateway_network("10.20.0.5"))]
+    elif isinstance(action, JoinDomain):
+        found = ["corp.test", "dc1.corp.test", "CPC-A", HOSTILE, "10.0.0.2", "::1", NEEDS_RESTART]
+        assert literals(call) == found, "Windows finds the controller's address by its own DNS"
     else:
         assert [value for value in literals(call) if value in expected] == expected
 

@@ -8,7 +8,8 @@ import pytest
 
 from deskwright.domain.rules import Refused
 from deskwright.identity import links, sign_in
-from deskwright.identity.sign_in import Failure, SignedIn
+from deskwright.identity.failures import Failure
+from deskwright.identity.sign_in import SignedIn
 from tests.company import Company
 
 CHOSEN = "correct horse battery"

@@ -15,3 +15,16 @@ def bin_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     stand_in_for_mmdebstrap(directory, root_archive(tmp_path / "small.tar"))
     monkeypatch.setenv("PATH", f"{directory}{os.pathsep}{os.environ['PATH']}")
     return directory
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder for imports, by its real path."""
+    made = tmp_path.resolve() / "imports"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    return tmp_path / "images" / "image-1"

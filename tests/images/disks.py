@@ -4,6 +4,7 @@ import struct
 import subprocess
 import uuid
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 MB = 1 << 20
@@ -37,9 +38,16 @@ def mbr(target: Path, size: int = SIZE, kind: int = 0x83, active: int = 0x80) ->
 
 def gpt(target: Path, kind: uuid.UUID = EFI_PARTITION, size: int = SIZE, entries_at: int = 2) -> Path:
     """A raw disk with a GUID partition table: one partition of that kind, some of it written."""
+    return _written(target, size, gpt_table(size, [(kind, 2048, size // 512 - 41)], entries_at))
+
+
+def gpt_table(size: int, partitions: Sequence[tuple[uuid.UUID, int, int]], entries_at: int = 2) -> dict[int, bytes]:
+    """A GUID partition table: what stands where on a disk of that size. partitions: kind, first and last sector."""
     last = size // 512 - 1
-    entries = struct.pack("<16s16sQQQ72s", kind.bytes_le, uuid.uuid4().bytes_le, 2048, last - 40, 0, b"x\0")
-    entries += bytes(128 * 127)
+    entries = b"".join(
+        struct.pack("<16s16sQQQ72s", kind.bytes_le, uuid.uuid4().bytes_le, first, end, 0, b"x\0")
+        for kind, first, end in partitions
+    ).ljust(128 * 128, b"\0")
 
     def header(at: int, other: int, table: int) -> bytes:
         fields = (at, other, 34, last - 34, uuid.uuid4().bytes_le, table, 128, 128, zlib.crc32(entries))
@@ -47,14 +55,13 @@ def gpt(target: Path, kind: uuid.UUID = EFI_PARTITION, size: int = SIZE, entries
         return plain[:16] + struct.pack("<I", zlib.crc32(plain)) + plain[20:]
 
     protective = struct.pack("<B3sB3sII", 0, b"\0\2\0", 0xEE, b"\xff" * 3, 1, last)
-    parts = {
+    return {
         0: bytes(446) + protective + bytes(48) + b"\x55\xaa",
         512: header(1, last, entries_at),
         512 * entries_at: entries,
         512 * (last - 32): entries,
         512 * last: header(last, 1, last - 32),
     }
-    return _written(target, size, parts)
 
 
 def in_format(raw: Path, target: Path, form: str, options: str = "") -> Path:

@@ -22,6 +22,7 @@ from tests.providers.conformance import Outside
 
 if TYPE_CHECKING:
     from tests.libvirt.real_company import RealCompany
+    from tests.libvirt.session import Session
 
 IMAGE = "debian-12-tiny"
 _BUILD_SECONDS = 900.0
@@ -57,7 +58,7 @@ def images(image_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return image_cache
 
 
-def configuration(host: Sandbox, **more: Any) -> dict[str, Any]:
+def configuration(host: "Sandbox | Session", **more: Any) -> dict[str, Any]:
     """A site's compute configuration. Nothing here may depend on whether KVM happens to work."""
     generous = {"vCpuCount": 200, "ramInGB": 100, "storageInGB": 200}
     given = {"kind": "libvirt", "uri": host.uri, "directory": host.disks, "acceleration": "qemu"}
@@ -78,7 +79,7 @@ def wait_for(later: NotYet, now: Any) -> None:
     time.sleep(max(0.0, min(1.0, (later.until - now()).total_seconds())))
 
 
-def outside_on(database: Database, tenant: Tenant, host: Sandbox, **more: Any) -> Outside:
+def outside_on(database: Database, tenant: Tenant, host: "Sandbox | Session", **more: Any) -> Outside:
     site = replace(
         tenant.site, compute=configuration(host, **more), directory={"kind": "builtin"}, management={"kind": "builtin"}
     )
@@ -93,3 +94,48 @@ def outside_on(database: Database, tenant: Tenant, host: Sandbox, **more: Any) -
         image=IMAGE,
         patience=400,
     )
+
+
+# --- device images -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def bootable(image_cache: Path) -> Path:
+    from tests.libvirt import disks
+
+    return disks.bootable(image_cache)
+
+
+@pytest.fixture
+def own_cache(image_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's images are made, with what is kept for all of them."""
+    directory = tmp_path / "images"
+    directory.mkdir()
+    for kept in ("cache", IMAGE):
+        (directory / kept).symlink_to(image_cache / kept)
+    monkeypatch.setenv("DESKWRIGHT_IMAGE_DIR", str(directory))
+    return directory
+
+
+@pytest.fixture
+def imports(firm: "RealCompany", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The firm's own: beside it would be other tenants'."""
+    directory = tmp_path / "imports"
+    own = directory / str(firm.tenant.id)
+    own.mkdir(parents=True)
+    monkeypatch.setenv("DESKWRIGHT_IMPORT_DIR", str(directory))
+    return own
+
+
+@pytest.fixture
+def here(firm: "RealCompany", own_cache: Path, imports: Path) -> Iterator["RealCompany"]:
+    """A company with a site on the host; of its images nothing stays there."""
+    from tests.libvirt.device_images import pool
+
+    before = pool(firm)
+    firm.settle_in()
+    yield firm
+    for (image,) in firm.sql("SELECT id FROM device_images WHERE tenant_id = :tenant"):
+        for providers in firm.providers():
+            providers.compute.remove_image(image)
+    assert {name for name in pool(firm) - before if not name.startswith(IMAGE)} == set()

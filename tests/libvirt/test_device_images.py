@@ -1,140 +1,32 @@
 """Device images on a real host: brought or built, tried by a machine, used by Cloud PCs, refused, and taken away."""
 
-import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from deskwright.cli import image_commands
-from deskwright.cli.app import app
-from deskwright.domain.image_errors import IMAGE_ERRORS
 from deskwright.domain.rules import Refused
 from deskwright.domain.status import Status
 from deskwright.images import recipes
-from deskwright.images.imported import BROUGHT
 from deskwright.operations import cloud_pcs, image_view, images, policies
-from deskwright.operations.named import Item
 from deskwright.providers.contract import ImageReady
 from deskwright.providers.libvirt import images as trials
-from deskwright.providers.libvirt import volumes
-from deskwright.providers.libvirt.host import connect, found
+from deskwright.providers.libvirt.host import connect
 from deskwright.providers.simulator.compute import SimulatedCompute
-from deskwright.serve import WorkerThread
 from tests.company import Company
 from tests.images.disks import gpt
 from tests.images.parts import program
 from tests.libvirt import disks
 from tests.libvirt.conftest import IMAGE
+from tests.libvirt.device_images import SECONDS, created, made, nothing_of, pool, refused, until_told
 from tests.libvirt.real_company import SMALL, RealCompany
 
 pytestmark = pytest.mark.guests
 
 ADELE = "adele@contoso.com"
-SECONDS = 240.0
-"""Far above what is measured (a conversion and an emulated start): the machine of the tests may be busy."""
-
-
-@pytest.fixture(scope="session")
-def bootable(image_cache: Path) -> Path:
-    return disks.bootable(image_cache)
-
-
-@pytest.fixture
-def own_cache(image_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this test's images are made, with what is kept for all of them."""
-    directory = tmp_path / "images"
-    directory.mkdir()
-    for kept in ("cache", IMAGE):
-        (directory / kept).symlink_to(image_cache / kept)
-    monkeypatch.setenv("DESKWRIGHT_IMAGE_DIR", str(directory))
-    return directory
-
-
-@pytest.fixture
-def imports(firm: RealCompany, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The firm's own: beside it would be other tenants'."""
-    directory = tmp_path / "imports"
-    own = directory / str(firm.tenant.id)
-    own.mkdir(parents=True)
-    monkeypatch.setenv("DESKWRIGHT_IMPORT_DIR", str(directory))
-    return own
-
-
-@pytest.fixture
-def here(firm: RealCompany, own_cache: Path, imports: Path) -> Iterator[RealCompany]:
-    """A company with a site on the host; of its images nothing stays there."""
-    before = pool(firm)
-    firm.settle_in()
-    yield firm
-    for (image,) in firm.sql("SELECT id FROM device_images WHERE tenant_id = :tenant"):
-        for providers in firm.providers():
-            providers.compute.remove_image(image)
-    assert {name for name in pool(firm) - before if not name.startswith(IMAGE)} == set()
-
-
-def pool(firm: RealCompany) -> set[str]:
-    """The files of images on the host."""
-    there = found(connect(firm.host.uri).storagePoolLookupByName, volumes.IMAGES)
-    return {name for name, _ in volumes.each(there)} if there is not None else set()
-
-
-def created(firm: RealCompany, name: str, **source: str) -> str:
-    made = images.create(
-        firm.world.database,
-        firm.tenant,
-        "test",
-        display_name=name,
-        version="1.0.0",
-        region="site-a",
-        source=source,
-    )
-    return str(made["id"])
-
-
-def shown(firm: RealCompany, image: str) -> Item:
-    return images.show(firm.world.database, firm.tenant, image)
-
-
-def made(firm: RealCompany, image: str) -> tuple[Item, list[tuple[float, str]]]:
-    """The image when it is ready or has failed, and what people were told meanwhile."""
-    told: list[tuple[float, str]] = []
-
-    def ended() -> bool:
-        item = shown(firm, image)
-        now = (item["progressShare"] or 0.0, item["progressText"] or "")
-        if item["status"] == "pending" and now not in told:
-            told.append(now)
-        return bool(item["status"] != "pending")
-
-    firm.carry_on(ended, SECONDS)
-    return shown(firm, image), told
-
-
-def until_told(firm: RealCompany, image: str, words: str) -> None:
-    firm.carry_on(lambda: words in (shown(firm, image)["progressText"] or ""), SECONDS)
-
-
-def nothing_of(firm: RealCompany, image: str, cache: Path) -> None:
-    assert [name for name in pool(firm) if image in name] == []
-    assert [path.name for path in cache.iterdir() if image in path.name] == []
-    assert [machine.name() for machine in connect(firm.host.uri).listAllDomains() if image in machine.name()] == []
-
-
-def refused(firm: RealCompany, image: str, cache: Path) -> tuple[str, str]:
-    """Carry on until the image has failed, with nothing left of it: (code, what was seen)."""
-    item, _ = made(firm, image)
-    assert item["status"] == "failed"
-    assert item["errorCode"] in IMAGE_ERRORS, "Graph's, each with cause and remedy on the page"
-    assert (item["seen"], item["checksum"], item["progressText"]) == (None, None, None)
-    nothing_of(firm, image, cache)
-    print(item["errorCode"], item["errorDetail"])
-    return item["errorCode"], item["errorDetail"]
 
 
 # --- what works -------------------------------------------------------------------------------------
@@ -355,80 +247,3 @@ def test_what_comes_to_the_site_of_an_image_that_is_gone_is_taken_away(
     )
     company.settle()
     assert gone == [UUID(item["id"])]
-
-
-# --- by command -------------------------------------------------------------------------------------
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, words)
-
-
-@pytest.fixture
-def by_command(here: RealCompany, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealCompany]:
-    """With a worker at work, as `deskwright serve` has it."""
-    monkeypatch.setenv("DESKWRIGHT_DATABASE_URL", here.world.database.url)
-    monkeypatch.setenv("DESKWRIGHT_DATA_DIR", str(here.world.settings.data_dir))
-    monkeypatch.setenv("COLUMNS", "200")
-    worker = WorkerThread(here.world)
-    worker.start()
-    try:
-        yield here
-    finally:
-        worker.stop()
-
-
-def test_build_and_import_by_command(
-    by_command: RealCompany, bootable: Path, own_cache: Path, imports: Path, tmp_path: Path
-) -> None:
-    there = ("--version", "1.0.0", "--site", "site-a")
-    built = run("image", "build", "Lab", *there, "--source", IMAGE)
-    assert built.exit_code == 0, built.output
-    print(built.stdout)
-    doing = " ".join(built.stdout.split())
-    assert "Lab 1.0.0 is ready at site-a. Its trial: started by QEMU (BIOS), its guest agent answered" in doing
-    assert "Lab 1.0.0 is being made: " in doing
-    assert "a trial machine starts from Lab 1.0.0" in doing
-    assert len(built.stdout.splitlines()) < 60
-
-    file = disks.in_format(bootable, tmp_path / "Büro PC.vmdk", "vmdk")
-    imported = run("image", "import", str(file), "--name", "Office", *there, "--json")
-    assert imported.exit_code == 0, imported.output
-    item = json.loads(imported.stdout)
-    assert (item["status"], item["sizeInGB"], item["region"]) == ("ready", 2, "site-a")
-    assert item["source"]["uri"].startswith(f"{BROUGHT}/")
-    assert item["source"]["uri"].endswith("-Büro-PC.vmdk")
-    assert file.exists()
-    assert list((imports / BROUGHT).iterdir()) == [], "it is on the host now"
-
-    again = run("image", "import", str(file), "--name", "Office", *there)
-    assert again.exit_code == 1
-    assert "is at site site-a already" in " ".join(again.stderr.split())
-    assert list((imports / BROUGHT).iterdir()) == []
-
-    (tmp_path / "letter.txt").write_text("Dear Adele,\n")
-    failed = run("image", "import", str(tmp_path / "letter.txt"), "--name", "Letter", *there)
-    assert failed.exit_code == 1
-    said = " ".join(failed.stderr.split())
-    assert "is no disk: neither a qcow2" in said
-    assert "deskwright image show" in said
-    assert len(list((imports / BROUGHT).iterdir())) == 1, "it may be tried again"
-    assert run("image", "delete", "Letter").exit_code == 0
-    assert list((imports / BROUGHT).iterdir()) == []
-
-    for name, image in (("Lab", None), ("Office", item["id"])):
-        gone = run("image", "delete", name)
-        assert gone.exit_code == 0, gone.output
-        if image:
-            nothing_of(by_command, image, own_cache)
-
-
-def test_without_a_worker_it_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_commands, "_SAY_SECONDS", 0.0)
-    lines = image_commands._Lines(quiet=False)
-    lines.say(None)
-    assert "does `deskwright serve` or `deskwright worker` run?" in capsys.readouterr().out
-    quiet = image_commands._Lines(quiet=True)
-    quiet.say(None)
-    quiet.say("unpacking")
-    assert capsys.readouterr().out == ""

@@ -108,6 +108,13 @@ def test_a_device_that_machines_cannot_open_is_the_trap() -> None:
     assert "sudo libvirtd -d" in one(findings.acceleration(replace(closed, systemd=False))).mend
 
 
+def test_in_a_session_the_trap_is_the_users_own() -> None:
+    """Nothing of the whole host is changed for it."""
+    mine = replace(USABLE, runs_as=1000, groups=(1000,), user="adele", session=True)
+    first = one(findings.acceleration(mine))
+    assert (first.mark, first.mend) == ("fail", "sudo adduser adele kvm, then sign in again and end libvirtd")
+
+
 def test_slowness_tells_of_the_trap_where_the_device_cannot_be_seen() -> None:
     remote = Acceleration(wanted="auto", offered=True, seconds=8.0, here=False)
     told = one(findings.acceleration(remote))

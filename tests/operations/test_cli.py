@@ -157,3 +157,40 @@ def test_every_command_has_help_with_an_example_that_exists(run: Run, name: str,
     text = run(*name.split(), "--help").stdout
     assert "Example:" in text
     assert "--json" in text
+
+
+def test_roles_by_group_from_the_terminal(run: Run) -> None:
+    run("user", "create", "adele@contoso.com")
+    run("group", "create", "Desk admins", "--member", "adele@contoso.com")
+    assert (
+        "Everybody in Desk admins is Cloud PC Reader."
+        in run("role", "assign", "reader", "--group", "desk ADMINS").stdout
+    )
+    listed = read(run("role", "list", "--json"))
+    assert [(i.get("groupDisplayName"), i.get("userPrincipalName"), i.get("through")) for i in listed] == [
+        ("Desk admins", None, None),
+        (None, "adele@contoso.com", ["Desk admins"]),
+    ]
+    assert "Desk admins" in run("role", "list").stdout
+    refused = run("role", "unassign", "reader", "adele@contoso.com", code=1)
+    assert "They hold it through Desk admins" in refused.stderr
+    for wrong in (("reader",), ("reader", "adele@contoso.com", "--group", "x"), ("reader", "--group", "x", "--guest")):
+        run("role", "assign", *wrong, code=2)
+    run("role", "unassign", "reader", "--group", "Desk admins")
+    assert read(run("role", "list", "--json")) == []
+
+
+def test_identity_providers_from_the_terminal(run: Run) -> None:
+    at = ("--issuer", "http://127.0.0.1:9", "--client-id", "us")
+    made = read(run("identity-provider", "create", "Work id", *at, "--secret-stdin", "--json", stdin="very secret\n"))
+    assert made["clientSecretSet"] is True
+    assert made["redirectUri"].endswith(f"/sign-in/back/{made['id']}")
+    said = run("identity-provider", "create", "Other", *at).stdout
+    assert "Register this redirect address at the issuer: http" in said
+    assert "But: 127.0.0.1:9 cannot be reached" in said
+    assert "very secret" not in run("identity-provider", "show", "Work id").stdout
+    assert "cannot be reached" in run("identity-provider", "check", "Work id", code=1).stdout
+    assert read(run("identity-provider", "set", "Work id", "--disabled", "--json"))["enabled"] is False
+    assert len(read(run("identity-provider", "list", "--json"))) == 2
+    run("identity-provider", "delete", "Work id")
+    assert "Other" in run("identity-provider", "list").stdout

@@ -6,7 +6,8 @@ import pytest
 
 from deskwright.domain.rules import NotFound, Refused
 from deskwright.identity import sign_in
-from deskwright.identity.sign_in import Failure, SignedIn
+from deskwright.identity.failures import Failure
+from deskwright.identity.sign_in import SignedIn
 from deskwright.operations import applications, audit, credentials, roles, users
 from deskwright.operations.change import TenantRef
 from deskwright.store.database import Database

@@ -26,6 +26,7 @@ from deskwright.operations import (
     faults,
     first_steps,
     groups,
+    identity_providers,
     image_view,
     images,
     invitations,
@@ -35,6 +36,7 @@ from deskwright.operations import (
     organization,
     overview,
     policies,
+    role_groups,
     roles,
     search,
     sites,
@@ -69,6 +71,7 @@ NAMES = {
     "setting": "Admins",
     "site": "site-a",
     "app": "report",
+    "provider": "Work id",
 }
 
 
@@ -126,6 +129,10 @@ MAKE: dict[str, Call] = {
     "applications.create": lambda s: applications.create(*s.change, display_name="report"),
     "applications.add_secret": lambda s: applications.add_secret(*s.change, s["app"]),
     "roles.assign": lambda s: roles.assign(*s.change, "reader", s["user"]),
+    "role_groups.assign": lambda s: role_groups.assign(*s.change, "reader", s["group"]),
+    "identity_providers.create": lambda s: identity_providers.create(
+        *s.change, display_name="Work id", issuer="https://id.example", client_id="us", secrets=s.secrets
+    ),
     "credentials.set_password": lambda s: credentials.set_password(*s.change, s["user"]),
 }
 # Name an object; in a tenant that has none of that name or id each of these must not find it.
@@ -151,6 +158,7 @@ NAMING: dict[str, Call] = {
     "images.show": lambda s: images.show(*s.read, s["image"]),
     "image_view.show": lambda s: image_view.show(*s.read, _image(s)),
     "connection_view.results": lambda s: connection_view.results(*s.read, _connection(s)),
+    "connection_view.standing": lambda s: connection_view.standing(*s.read, _connection(s)),
     "images.rename": lambda s: images.rename(*s.change, _image(s), "Finance"),
     "images.upload_again": lambda s: images.upload_again(*s.change, _failed_image(s)),
     "images.delete_everywhere": lambda s: _delete_and_make_again(s),
@@ -173,6 +181,12 @@ NAMING: dict[str, Call] = {
     "applications.remove_secret": lambda s: applications.remove_secret(*s.change, s["app"], _secret(s)),
     "applications.delete_": lambda s: applications.delete_(*s.change, s["app"]),
     "roles.unassign": lambda s: roles.unassign(*s.change, "reader", s["user"]),
+    "role_groups.unassign": lambda s: role_groups.unassign(*s.change, "reader", s["group"]),
+    "identity_providers.show": lambda s: identity_providers.show(*s.read, s["provider"]),
+    "identity_providers.set_": lambda s: identity_providers.set_(
+        *s.change, s["provider"], client_id="them", secrets=s.secrets
+    ),
+    "identity_providers.delete": lambda s: identity_providers.delete(*s.change, s["provider"]),
     "groups.delete": lambda s: groups.delete(*s.change, s["group"]),
     "licenses.delete_plan": lambda s: licenses.delete_plan(*s.change, s["plan"]),
     "users.delete": lambda s: users.delete(*s.change, s["user"]),
@@ -196,6 +210,9 @@ LISTING: dict[str, Call] = {
     "faults.clear": lambda s: faults.clear(*s.change),
     "applications.list_": lambda s: applications.list_(*s.read),
     "roles.list_": lambda s: roles.list_(*s.read),
+    "role_groups.list_": lambda s: role_groups.list_(*s.read),
+    "role_groups.people": lambda s: role_groups.people(*s.read),
+    "identity_providers.list_": lambda s: identity_providers.list_(*s.read),
     "search.users": lambda s: search.users(*s.read, s["user"]),
     "search.groups": lambda s: search.groups(*s.read, s["group"]),
     "connection_view.about": lambda s: connection_view.about(*s.read, connections.list_(*s.read)),
@@ -340,6 +357,7 @@ def ids(scene: Scene) -> dict[str, str]:
         "setting": "user_settings",
         "site": "sites",
         "app": "app_registrations",
+        "provider": "identity_providers",
     }
     with scene.database.begin() as connection:
         return {

@@ -36,7 +36,9 @@ def with_mail(company: Company, inbox: Inbox) -> Company:
 
 
 def set_(company: Company, **settings: Any) -> None:
-    tenants.set_settings(company.world.database, company.tenant, "test", settings)
+    """The notices alone: every change of a status is told of in test_webhook_events.py."""
+    given = {"webhookStatusChanges": False, **settings}
+    tenants.set_settings(company.world.database, company.tenant, "test", given)
 
 
 def tell(company: Company) -> int:

@@ -134,7 +134,7 @@ def test_a_site_in_use_is_not_deleted(database: Database, contoso: TenantRef, se
 def test_a_site_where_cloud_pcs_were_made_keeps_its_kind_and_stays(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for providers in (registry.COMPUTE, registry.HEALTH):
+    for providers in (registry.COMPUTE, registry.HEALTH["compute"]):
         monkeypatch.setitem(providers, "other", providers["simulator"])
     company.basics("adele")
     company.settle()

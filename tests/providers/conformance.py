@@ -52,6 +52,14 @@ class Outside:
     patience: int = 20
     """How often something is asked for, before it is taken for never done."""
     cloud_pc_id: UUID = field(default_factory=uuid4)
+    domain: DomainJoin = DOMAIN
+    synchronise: Callable[[str], None] = lambda name: None
+    """Let a computer of the domain come into the directory, where that does not happen by itself."""
+    own_names: bool = False
+    """Whether each attempt has a computer name of its own, as Cloud PCs have: a real domain takes each only once."""
+
+    def computer(self, call: Call) -> str:
+        return f"CPC-{call.cloud_pc_id.hex[:8]}-{call.attempt}".upper() if self.own_names else "CPC-ADELE-TEST1"
 
     def call(self, step: str, **changes: Any) -> Call:
         call = Call(self.tenant_id, self.site_id, self.cloud_pc_id, 1, 1, step, "adele@contoso.com", "Sales desktops")
@@ -117,7 +125,7 @@ def _device(outside: Outside, **changes: Any) -> str:
 def _account(outside: Outside, **changes: Any) -> str:
     vm, call = outside.vm(**changes), outside.call("C4", **changes)
     join = outside.providers.directory.join_domain
-    return outside.until_done(lambda: join(call, "CPC-ADELE-TEST1", vm, DOMAIN)).external_id
+    return outside.until_done(lambda: join(call, outside.computer(call), vm, outside.domain)).external_id
 
 
 def _managed(outside: Outside, **changes: Any) -> str:
@@ -227,7 +235,7 @@ class _Rules:
             "directory": [
                 lambda: p.directory.describe(outside.call("P8"), nothing, ATTRIBUTES),
                 lambda: p.directory.join_entra(outside.call("C4"), "CPC-NONE", nothing, ATTRIBUTES),
-                lambda: p.directory.join_domain(outside.call("C4"), "CPC-NONE", nothing, DOMAIN),
+                lambda: p.directory.join_domain(outside.call("C4"), "CPC-NONE", nothing, outside.domain),
             ],
             "management": [
                 lambda: p.management.describe(outside.call("P8"), nothing, ATTRIBUTES),
@@ -362,11 +370,13 @@ class DirectoryConformance(_Rules):
         vm, call, directory = outside.vm(), outside.call("C4"), outside.providers.directory
         if not self.domains:
             with pytest.raises(ProviderError) as failed:
-                directory.join_domain(call, "CPC-ADELE-TEST1", vm, DOMAIN)
+                directory.join_domain(call, "CPC-ADELE-TEST1", vm, outside.domain)
             assert failed.value.code == "joinDomainFailed"
             return
-        outside.until_done(lambda: directory.join_domain(call, "CPC-ADELE-TEST1", vm, DOMAIN))
-        device = outside.until_done(lambda: directory.find_device(call, "CPC-ADELE-TEST1", ATTRIBUTES))
+        name = outside.computer(call)
+        outside.until_done(lambda: directory.join_domain(call, name, vm, outside.domain))
+        outside.synchronise(name)
+        device = outside.until_done(lambda: directory.find_device(call, name, ATTRIBUTES))
         found = next(f for f in directory.inventory() if f.kind == Kind.DEVICE)
         assert (found.key, found.external_id) == (call.key(Kind.DEVICE), device.external_id)
 

@@ -593,8 +593,8 @@ def test_health_passes_but_for_faults(database: Database, tenant: Tenant, outsid
     health = outside.providers.health
     connection = {"id": uuid4(), "network": "corp", "subnet": "10.20.0.0/29"}
     assert health.probe("dns", connection) == ("passed", None, "")
-    add_fault(database, tenant, "health:x", "dnsCheckFqdnNotFound")
-    assert health.probe("x", connection)[:2] == ("failed", "dnsCheckFqdnNotFound")
+    add_fault(database, tenant, "health:directoryReach", "adJoinCheckServerNotOperational")
+    assert health.probe("directoryReach", connection)[:2] == ("failed", "adJoinCheckServerNotOperational")
     assert health.probe("dns", connection)[0] == "passed"
     add_fault(database, tenant, "health", "azureAdDeviceSyncCheckLongSyncCircle")
     assert health.probe("deviceSync", connection)[:2] == ("warning", "azureAdDeviceSyncCheckLongSyncCircle")

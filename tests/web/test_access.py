@@ -18,7 +18,7 @@ def give(pages: Browser, user: str, role: str = READER, origin: str = "here") ->
 
 
 def take(pages: Browser, company: Company, name: str, role: str = ADMINISTRATOR) -> tuple[int, str]:
-    done = pages.post("access/take", {"principal": company.ids[name], "role": role, "guest": "false"})
+    done = pages.post("access/take", {"principal": company.ids[name], "role": role, "kind": "person"})
     return done.status, done.words
 
 
@@ -58,7 +58,7 @@ def test_others_may_take_the_last_role_and_the_api_keeps_to_the_same_rule(compan
     database, tenant = company.world.database, company.tenant
     company.user("maria")
     upn = "maria@contoso.com"
-    made = role_assignments.create(database, tenant, "test", role=ADMINISTRATOR, users=[upn])
+    made = role_assignments.create(database, tenant, "test", role=ADMINISTRATOR, principals=[upn])
     own: list[Callable[[], object]] = [
         lambda: roles.unassign(database, tenant, upn.upper(), ADMINISTRATOR, upn),
         lambda: role_assignments.delete(database, tenant, upn, made),
@@ -70,6 +70,51 @@ def test_others_may_take_the_last_role_and_the_api_keeps_to_the_same_rule(compan
     assert roles.list_(database, tenant) == []
 
 
+def test_a_group_gives_its_members_a_role(pages: Browser, company: Company) -> None:
+    group = company.group("Desk")
+    company.user("adele")
+    company.join("adele", "Desk")
+    assert "Everybody in Desk is Cloud PC Reader now." in give(pages, "Desk", READER, "group")
+    shown = pages.get("access")
+    assert "Desk Group of 1 person" in shown.words
+    assert "Through groups User name Through adele@contoso.com Desk" in shown.words
+    assert as_person(pages, company, "adele", None).get("access").status == 200
+    missing = pages.post("access/give", {"user": "Nobody", "role": READER, "from": "group"})
+    assert missing.status == 422
+    done = pages.post("access/take", {"principal": group, "role": READER, "kind": "group"})
+    assert "Everybody in Desk is Cloud PC Reader no longer." in done.words
+    assert as_person(pages, company, "adele", None).get("access").status == 404
+
+
+def test_identity_providers_are_added_changed_and_removed(pages: Browser, company: Company) -> None:
+    fields = {
+        "displayName": "Work id",
+        "issuer": "http://127.0.0.1:9",
+        "clientId": "us",
+        "clientSecret": " a secret ",
+        "userClaim": "preferred_username",
+    }
+    wrong = pages.post("access/providers/new", {**fields, "issuer": "http://id.example"})
+    assert wrong.status == 422
+    assert wrong.field("clientSecret") == ""
+    made = pages.post("access/providers/new", fields)
+    assert "Added, but it cannot be used yet. 127.0.0.1:9 cannot be reached" in made.words
+    at = made.url.partition("/admin/contoso.com/")[2]
+    assert "a secret" not in made.text
+    assert f"http://127.0.0.1/sign-in/back/{at.rpartition('/')[2]}" in made.words
+    (row,) = company.sql("SELECT client_secret FROM identity_providers")
+    assert company.world.secrets.decrypt(row.client_secret) == " a secret "
+    kept = pages.post(f"{at}/edit", {**fields, "clientId": "them", "clientSecret": ""})
+    assert "Saved." in kept.words
+    (row,) = company.sql("SELECT client_id, client_secret FROM identity_providers")
+    assert (row.client_id, company.world.secrets.decrypt(row.client_secret)) == ("them", " a secret ")
+    pages.post(f"{at}/edit", {**fields, "clientSecret": "", "removeSecret": "true"})
+    assert company.sql("SELECT client_secret FROM identity_providers") == [(None,)]
+    assert "Nobody signs in with it any more" in pages.post(f"{at}/enable", {"enabled": "false"}).words
+    assert "cannot be reached" in pages.post(f"{at}/check").words
+    assert "Work id is deleted" in pages.post(f"{at}/delete").words
+
+
 def test_a_person_of_another_tenant_becomes_a_guest(pages: Browser, company: Company) -> None:
     ((other,),) = company.sql("INSERT INTO tenants (name) VALUES ('msp.com') RETURNING id")
     company.sql(
@@ -79,9 +124,9 @@ def test_a_person_of_another_tenant_becomes_a_guest(pages: Browser, company: Com
     assert "no such object in this tenant" in give(pages, "pat@msp.com", ADMINISTRATOR)
     assert "pat@msp.com is Cloud PC Administrator now." in give(pages, "pat@msp.com", ADMINISTRATOR, "elsewhere")
     shown = pages.get("access")
-    assert "pat@msp.com msp.com" in shown.words
+    assert "pat@msp.com Guest from msp.com" in shown.words
     ((guest,),) = company.sql("SELECT user_id FROM guest_roles WHERE tenant_id = :tenant")
-    gone = pages.post("access/take", {"principal": guest, "role": ADMINISTRATOR, "guest": "true"})
+    gone = pages.post("access/take", {"principal": guest, "role": ADMINISTRATOR, "kind": "guest"})
     assert "is Cloud PC Administrator no longer" in gone.words
 
 

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from deskwright.checks.table import CHECKS, checks_for
 from deskwright.operations import connections
-from deskwright.operations.connections import HYBRID
+from deskwright.operations.connection_rules import HYBRID
 from tests.company import Company, found
 from tests.web.browser import chromium, screen, shots
 from tests.web.carried import carried, go, now

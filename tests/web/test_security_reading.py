@@ -19,6 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from deskwright.api.watch import Watch
 from deskwright.identity import sessions, sign_in
+from deskwright.identity.failures import Failure
 from deskwright.identity.passwords import digest
 from deskwright.identity.permissions import ADMINISTRATOR
 from deskwright.operations import guests, users
@@ -171,8 +172,8 @@ def test_a_name_given_away_in_another_tenant_keeps_nobody_out(company: Company, 
         assert isinstance(who, sign_in.SignedIn)
         assert who.tenant_id == tenant.tenant.id
     for _ in range(sign_in.ATTEMPTS):
-        assert sign_in.sign_in(database, None, "dan@shared.example", "wrong") is sign_in.Failure.WRONG
-    assert sign_in.sign_in(database, None, "dan@shared.example", PASSWORD) is sign_in.Failure.WRONG
+        assert sign_in.sign_in(database, None, "dan@shared.example", "wrong") is Failure.WRONG
+    assert sign_in.sign_in(database, None, "dan@shared.example", PASSWORD) is Failure.WRONG
 
 
 # --- sessions ------------------------------------------------------------------------------------------------

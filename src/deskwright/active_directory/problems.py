@@ -3,7 +3,17 @@
 import re
 from enum import StrEnum
 
-from ldap3.core.exceptions import LDAPException, LDAPOperationResult
+from ldap3.core.exceptions import (
+    LDAPCommunicationError,
+    LDAPConstraintViolationResult,
+    LDAPEntryAlreadyExistsResult,
+    LDAPException,
+    LDAPInsufficientAccessRightsResult,
+    LDAPOperationResult,
+    LDAPResponseTimeoutError,
+    LDAPUnavailableResult,
+    LDAPUnwillingToPerformResult,
+)
 
 # Active Directory says why a bind failed by a Windows error number in the text of the answer, Samba by a status.
 _BIND = {
@@ -27,6 +37,10 @@ _BIND = {
     "NT_STATUS_INVALID_LOGON_HOURS": "notNow",
     "NT_STATUS_INVALID_WORKSTATION": "notFromHere",
 }
+# ERROR_DS_MACHINE_ACCOUNT_QUOTA_EXCEEDED (8557), as Active Directory begins the text of its refusal.
+_QUOTA = "0000216D"
+# A service principal name that another account has: ERROR_DS_SPN_VALUE_NOT_UNIQUE_IN_FOREST (8647), and Samba's words.
+_NAME_IN_USE = re.compile(r"^000021C7|\bspn\[.*would cause a conflict", re.DOTALL)
 _DATA = re.compile(r"\bdata ([0-9a-f]{3})\b|\b(NT_STATUS_[A-Z_]+)")
 
 
@@ -73,6 +87,26 @@ def bind_problem(error: LDAPException, account: str, controller: str) -> Directo
     if reason is Reason.UNKNOWN and isinstance(error, LDAPOperationResult) and error.result == 49:
         reason = Reason.INCORRECT_CREDENTIALS
     return DirectoryProblem(reason, f"{account} at {controller}: {said}")
+
+
+def operation_problem(error: LDAPException, what: str, controller: str) -> DirectoryProblem:
+    """Why `what` (a sentence's beginning, with the actual values) was refused, or never answered, by `controller`."""
+    said = words(error)
+    message = str(error.message or "") if isinstance(error, LDAPOperationResult) else ""
+    match error:
+        case LDAPInsufficientAccessRightsResult():
+            reason = Reason.ACCESS_DENIED
+        case LDAPEntryAlreadyExistsResult():
+            reason = Reason.NAME_TAKEN
+        case LDAPConstraintViolationResult() if _NAME_IN_USE.search(message):
+            reason = Reason.NAME_TAKEN
+        case LDAPUnwillingToPerformResult() if message.upper().startswith(_QUOTA):
+            reason = Reason.QUOTA_EXCEEDED
+        case LDAPCommunicationError() | LDAPResponseTimeoutError() | LDAPUnavailableResult():
+            reason = Reason.SERVER_NOT_OPERATIONAL
+        case _:
+            reason = Reason.UNKNOWN
+    return DirectoryProblem(reason, f"{what} at {controller}: {said}")
 
 
 def words(error: Exception) -> str:

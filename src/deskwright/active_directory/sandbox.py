@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deskwright.active_directory.client import reachable
-from deskwright.active_directory.discovery import Domain
+from deskwright.active_directory.discovery import Domain, controllers
+from deskwright.active_directory.problems import DirectoryProblem
 
 _POOL = ipaddress.IPv4Network("10.88.0.0/16")
 _WAIT_SECONDS = 90.0
@@ -63,7 +64,7 @@ class DomainController:
         """A process in its network."""
         return self._holder.pid
 
-    def run(self, *command: str, stdin: str = "", clock: float = 0.0) -> str:
+    def run(self, *command: str, stdin: str = "") -> str:
         """Run something where it is; returns its output. Raises SandboxFailed with what it said."""
         inside = ["nsenter", f"--target={self._holder.pid}", "--mount", "--net", "--", *command]
         done = subprocess.run(inside, input=stdin.encode(), capture_output=True)  # noqa: S603
@@ -89,26 +90,62 @@ class DomainController:
         ]
         log = (self.directory / "samba.log").open("ab")
         options = ["--option", f"pid directory={self.directory / 'run'}"]
+        # What it would write of itself into DNS and its account stands there since it was prepared. At each start these
+        # two cost more than all the rest, and until they are through nobody can sign in by Kerberos.
+        options += ["--option", "dns update command=/bin/true", "--option", "spn update command=/bin/true"]
         wanted = [*inside, *command, *options]
         self._samba = subprocess.Popen(wanted, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
         log.close()
         ends = time.monotonic() + _WAIT_SECONDS
-        while not all(reachable(self.address, port, 1.0) for port in _PORTS):
+        while not (all(reachable(self.address, port, 1.0) for port in _PORTS) and self._is_known()):
             if self._samba.poll() is not None or time.monotonic() > ends:
                 said = (self.directory / "samba.log").read_text(errors="replace")[-2000:]
                 raise SandboxFailed(f"Samba did not start: {said}")
             time.sleep(0.05)
 
+    def _is_known(self) -> bool:
+        """Whether its own DNS tells where it is."""
+        try:
+            return bool(controllers(Domain(self.domain.name, name_servers=(self.address,))))
+        except DirectoryProblem:
+            return False
+
     def kill(self) -> None:
         """Samba ends at once, its namespaces stay: `start` starts it again."""
-        for pid in self._inside():
-            if pid != self._holder.pid:
+        # Until none is left: one that was being forked is missed at first, and one that dies holds its port till it has.
+        ends = time.monotonic() + _WAIT_SECONDS
+        while left := [pid for pid in self._inside() if pid != self._holder.pid]:
+            for pid in left:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > ends:
+                raise SandboxFailed(f"processes {left} did not end within {_WAIT_SECONDS:.0f} s")
+            time.sleep(0.02)
         if self._samba is not None:
             self._samba.wait(20)
             if self._samba.stdin is not None:
                 self._samba.stdin.close()
+
+    def reachable_from(self, pid: int, subnet: str) -> None:
+        """Lay a second pair of interfaces to the network of process `pid`, whose machines have addresses in `subnet`.
+        Raises SandboxFailed."""
+        its, theirs = "10.89.255.1", "10.89.255.2"
+        there = ["nsenter", f"--target={pid}", "--net", "--", "ip"]
+        name = f"{self.link}m"
+        _ip("link", "add", name, "type", "veth", "peer", "name", f"{name}p")
+        _ip("link", "set", name, "netns", str(self._holder.pid))
+        _ip("link", "set", f"{name}p", "netns", str(pid))
+        self.run("ip", "addr", "add", f"{its}/30", "dev", name)
+        self.run("ip", "link", "set", name, "up")
+        self.run("ip", "route", "add", subnet, "via", theirs)
+        for command in (
+            ("addr", "add", f"{theirs}/30", "dev", f"{name}p"),
+            ("link", "set", f"{name}p", "up"),
+            ("route", "add", f"{self.address}/32", "via", its),
+        ):
+            done = subprocess.run([*there, *command], capture_output=True)  # noqa: S603
+            if done.returncode:
+                raise SandboxFailed(f"ip {' '.join(command)}: {done.stderr.decode(errors='replace').strip()}")
 
     def stop(self) -> None:
         self.kill()
@@ -174,6 +211,7 @@ def prepared(directory: Path, name: str) -> DomainController:
             "--option=dns forwarder=127.0.0.1",
         )  # fmt: skip
         made.start()  # makes its certificate
+        made.run("samba_spnupdate", "-s", str(directory / "etc" / "smb.conf"))
         made.kill()
         made.domain = Domain(name, name_servers=(its,), ca_certificate=certificate.read_text())
     except BaseException:

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from deskwright import __version__
-from deskwright.api import cloud_pcs, events, failures, tenant
+from deskwright.api import access, cloud_pcs, domains, events, failures, tenant
 from deskwright.api.models import ErrorAnswer
 from deskwright.api.watch import Watch
 from deskwright.provision.context import World
@@ -51,6 +51,8 @@ def create(world: World | None, watching: Watch | None = None) -> FastAPI:
     app.include_router(events.router)  # before /cloudPCs/{cloudPC}
     app.include_router(cloud_pcs.router)
     app.include_router(tenant.router)
+    app.include_router(access.router)
+    app.include_router(domains.router)
     failures.install(app)
     return app
 

@@ -17,6 +17,7 @@ from deskwright.identity.tokens import Unauthenticated, authenticate
 from deskwright.operations.change import TenantRef
 from deskwright.provision.context import World
 from deskwright.store.database import Database
+from deskwright.telemetry import correlation
 
 _BEARER = HTTPBearer(
     scheme_name="bearer", auto_error=False, description="An access token of this installation, as for Graph."
@@ -75,6 +76,7 @@ def _allowed(world: World, authorization: str, needed: tuple[str, ...], writes: 
     except Unauthenticated as none:
         headers = {"WWW-Authenticate": f'Bearer realm="", error="{none.reason}"'}
         raise GraphError(401, "InvalidAuthenticationToken", none.description, headers=headers) from None
+    correlation.note(tenant=caller.tenant_id)
     for permission in needed:
         if not satisfies(caller, (permission,), writes=writes):
             raise GraphError(403, "Forbidden", f"This call needs the permission {permission}{_role(caller, writes)}.")

@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deskwright.document.problems import DocumentProblems
 from deskwright.domain.rules import Refused
 from deskwright.graph.errors import GraphError, bad, refused
+from deskwright.telemetry import correlation
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class _Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = str(uuid4())
+        request_id = correlation.request_id()
         headers = Headers(scope=scope)
         given = headers.get("client-request-id", "")
         client_request_id = given if _CLIENT_ID.match(given) else request_id

@@ -1,29 +1,29 @@
 """The pages where people sign in: for a browser's request, and for a device that waits elsewhere.
 
-There is no session: every sign-in wants the password, and nothing stays in the browser but the form's own cookie.
+There is no session: every sign-in wants the password, or an identity provider's word. Nothing stays in the browser but
+the form's own cookie.
 """
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from authlib.oauth2 import OAuth2Error
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from deskwright.authority import brought
 from deskwright.authority.errors import Refusal, body
 from deskwright.authority.forms import NO_STORE, Page, read_ticket, ticket
 from deskwright.authority.grants import Client
 from deskwright.authority.server import Answer, Asked, Server
 from deskwright.domain.rules import Refused
-from deskwright.identity import flows, sign_in
+from deskwright.identity import flows, issuers, sign_in
+from deskwright.identity.failures import SENTENCES, Failure
 from deskwright.identity.passwords import SHORTEST
-from deskwright.identity.sign_in import LOCKED_MINUTES, Failure, SignedIn
+from deskwright.identity.sign_in import SignedIn
 
-_WRONG = (
-    "The user name or the password is not right. After several errors in a row the account is locked for "
-    f"{LOCKED_MINUTES} minutes."
-)
-_DISABLED = "This account is disabled. Ask your administrator."
+BEGIN = "/sign-in/with/"
+"""Where a sign-in with an identity provider begins; its id follows."""
 _STALE = "This page was open too long, or your browser does not keep cookies. Please sign in again."
 _NO_CODE = "There is no such code, or it has expired. Look at the device again."
 
@@ -48,7 +48,41 @@ class _Signing:
             device=self.device,
             wrong=wrong,
             username=username,
+            ways=self.ways(username),
         )
+
+    def ways(self, username: str) -> list[tuple[str, str]]:
+        """Name and address of each identity provider by which the person may come back to this request."""
+        tenant = self.server.tenant.id if self.server.tenant else self.client.app.tenant_id
+        address = brought.address_of(self.page.request)
+        if self.device or tenant is None or not brought.is_request(address):
+            return []
+        with self.server.database.single.connect() as connection:
+            offered = issuers.offered(connection, tenant)
+        query = urlencode({"to": address, **({"user": username} if username else {})})
+        return [(issuer.display_name, f"{BEGIN}{issuer.id}?{query}") for issuer in offered]
+
+    def confirm(self, who: SignedIn) -> Response:
+        """An identity provider has said who it is; the person says that the program may know."""
+        return self.page.show(
+            "brought",
+            goes_to=self.goes_to,
+            app=self.client.app.name,
+            tenant=who.tenant_name,
+            username=who.person.user_principal_name,
+        )
+
+    def was_brought(self) -> SignedIn | None:
+        """Who has come back from an identity provider to this very request, and may sign in."""
+        found = brought.read(self.server.secrets, self.page.request)
+        if found is None:
+            return None
+        try:
+            who = self.server.person(*found)
+            self.server.belongs(self.client.app, who)
+        except Refusal:
+            return None
+        return who
 
     def ask_new_password(self, who: SignedIn, *, wrong: str = "") -> Response:
         return self.page.show(
@@ -72,8 +106,7 @@ class _Signing:
         tenant = self.server.tenant.id if self.server.tenant else app.tenant_id
         who = sign_in.sign_in(database, tenant, form.get("username", ""), form.get("password", ""))
         if isinstance(who, Failure):
-            wrong = _DISABLED if who is Failure.DISABLED else _WRONG
-            return self.ask(wrong=wrong, username=form.get("username", ""))
+            return self.ask(wrong=SENTENCES[who], username=form.get("username", ""))
         try:
             self.server.belongs(app, who)
         except Refusal as refusal:
@@ -95,7 +128,7 @@ class _Signing:
             who = self.server.person(held.tenant_id, held.person.id)
             self.server.belongs(self.client.app, who)
         except Refusal:
-            return self.ask(wrong=_DISABLED)
+            return self.ask(wrong=SENTENCES[Failure.DISABLED])
         return who
 
 
@@ -113,13 +146,19 @@ def authorize(server: Server, request: Request, form: dict[str, str] | None) -> 
             refusal = Refusal("login_required", 50058, "Nobody is signed in, and prompt=none forbids to ask.")
             refusal.redirect_uri, refusal.state = grant.redirect_uri, parameters.get("state")
             return _sent_back(page, asked, server.handle_error_response(asked, refusal), refusal)
-        return signing.ask(username=parameters.get("login_hint", ""))
+        came = signing.was_brought()
+        return signing.confirm(came) if came else signing.ask(username=parameters.get("login_hint", ""))
     if form.get("action") == "cancel" and page.is_ours(form):
-        return _sent_back(page, asked, server.create_authorization_response(asked, None, grant))
-    who = signing.attempt(form)
+        answer = _sent_back(page, asked, server.create_authorization_response(asked, None, grant))
+        return brought.forget(request, answer)
+    who: SignedIn | Response
+    if form.get("action") == "continue":
+        who = (page.is_ours(form) and signing.was_brought()) or signing.ask(wrong=_STALE)
+    else:
+        who = signing.attempt(form)
     if isinstance(who, Response):
         return who
-    return _sent_back(page, asked, server.create_authorization_response(asked, who, grant))
+    return brought.forget(request, _sent_back(page, asked, server.create_authorization_response(asked, who, grant)))
 
 
 def device(server: Server, request: Request, form: dict[str, str] | None) -> Response:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from deskwright.bench.by_hand import IMAGE, SIZE
+from deskwright.bench.by_hand import Guest
 from deskwright.bench.ground import Server, until, value, worker
 from deskwright.document.apply import apply
 from deskwright.images import process
@@ -112,35 +112,36 @@ class Company:
 
 
 @contextmanager
-def company(server: Server, host: Sandbox) -> Iterator[Company]:
+def company(server: Server, host: Sandbox, guest: Guest) -> Iterator[Company]:
     """With its image on the host and tried there, and a worker that works."""
     database = server.fresh()
     world = server.world(database)
     compute = f'{{kind: libvirt, uri: "{host.uri}", directory: "{host.disks}", acceleration: qemu}}'
     users = "\n".join(f"  - {{userPrincipalName: {_user(n)}, displayName: Person {n}}}" for n in range(PEOPLE))
-    plan = f"Bench {SIZE.vcpu}vCPU/{SIZE.ram_gb}GB/{SIZE.storage_gb}GB"
+    size = guest.size
+    plan = f"Bench {size.vcpu}vCPU/{size.ram_gb}GB/{size.storage_gb}GB"
     document = server.directory / "machines.yaml"
-    document.write_text(_COMPANY.format(compute=compute, users=users, plan=plan, people=PEOPLE, image=IMAGE))
+    document.write_text(_COMPANY.format(compute=compute, users=users, plan=plan, people=PEOPLE, image=guest.image))
     apply(world, document, _ACTOR)
     tenant = TenantRef(value(database, "SELECT id FROM tenants"), "bench.example")
-    _bring_image(database)
+    _bring_image(database, guest.image)
     with worker(server, database, _CONCURRENCY):
         yield Company(world, tenant)
     server.drop(database)
 
 
-def built_image() -> Built:
+def built_image(name: str) -> Built:
     """The image as it was built on this machine, once."""
-    into = Settings().image_dir / IMAGE
-    process.start(IMAGE, into)
+    into = Settings().image_dir / name
+    process.start(name, into)
     until(lambda: not process.look(into).running)
     progress = process.look(into)
     if progress.finished is None:
-        raise RuntimeError(f"the image {IMAGE} could not be built: {progress.failed}")
+        raise RuntimeError(f"the image {name} could not be built: {progress.failed}")
     return progress.finished
 
 
-def _bring_image(database: Database) -> None:
+def _bring_image(database: Database, name: str) -> None:
     site = load_site(database, value(database, "SELECT id FROM sites"))
     at = configuration(site.compute, site.name)
     here = Settings()
@@ -153,7 +154,7 @@ def _bring_image(database: Database) -> None:
 
     def ready() -> bool:
         try:
-            images.from_gallery(IMAGE)
+            images.from_gallery(name)
         except NotYet:
             return False
         return True

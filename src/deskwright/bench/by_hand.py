@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,22 @@ from deskwright.guest.script import Script
 from deskwright.images import seed
 from deskwright.images.build import Built
 
-IMAGE, SIZE = "debian-12-tiny", Size(1, 1, 4)
 _GLANCE_SECONDS = 0.02
 _ASKED_AGAIN_SECONDS = 0.1
 _PATIENCE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What is measured: an image of the gallery, and a machine's size."""
+
+    image: str
+    size: Size
+
+
+TINY = Guest("debian-12-tiny", Size(1, 1, 4))
+SERVER = Guest("debian-12-server", Size(1, 2, 8))
+"""With systemd and cloud-init, and a boot loader on its disk."""
 
 
 class Machine:

@@ -6,6 +6,7 @@ from typing import Any
 
 from deskwright.bench import machine
 from deskwright.bench.api import api
+from deskwright.bench.directory import directory
 from deskwright.bench.ground import Server, server
 from deskwright.bench.machines import machines
 from deskwright.bench.memory import memory
@@ -88,13 +89,22 @@ PARTS: dict[str, Listed] = {
             SMALLEST: {"viewers": 3, "changes": 1},
         },
     ),
+    "directory": Listed(
+        "synchronising people and groups from a real domain controller",
+        directory,
+        {
+            FULL: {"people": 10_000, "groups": 500, "changes": 50},
+            QUICK: {"people": 2_000, "groups": 100, "changes": 50},
+            SMALLEST: {"people": 20, "groups": 4, "changes": 5},
+        },
+    ),
     "machines": Listed(
         "real machines by Deskwright, beside the same by hand",
         machines,
         {
-            FULL: {"rounds": 5, "rounds_at_once": 3, "warm_up": True},
-            QUICK: {"rounds": 2, "rounds_at_once": 1, "warm_up": True},
-            SMALLEST: {"rounds": 1, "rounds_at_once": 0, "warm_up": False},
+            FULL: {"rounds": 5, "rounds_at_once": 3, "rounds_on_systemd": 3, "warm_up": True},
+            QUICK: {"rounds": 2, "rounds_at_once": 1, "rounds_on_systemd": 0, "warm_up": True},
+            SMALLEST: {"rounds": 1, "rounds_at_once": 0, "rounds_on_systemd": 0, "warm_up": False},
         },
     ),
 }

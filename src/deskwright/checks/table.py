@@ -1,8 +1,10 @@
-"""The health checks of a network connection, in one table. How to look is the provider's (`HealthProbe`).
+"""The health checks of a network connection, in one table. How to look is the providers' (`HealthProbe`).
 
-What is checked and by which error codes: Graph's ``cloudPcOnPremisesConnectionHealthCheckErrorType``
-(`reference/graph-api.md`) and `reference/windows-365-facts.md` section 3. Where that names no
-severity, a check is required when provisioning could not succeed without it.
+They run in the table's order. What is checked and by which error codes: Graph's
+``cloudPcOnPremisesConnectionHealthCheckErrorType`` (`reference/graph-api.md`) and `reference/windows-365-facts.md`
+section 3. Where that names no severity, a check is required when provisioning could not succeed without it. Graph looks
+at a domain by four checks, this table by eleven: a certificate, a clock and a right are mended in different places.
+Some share a code of Graph's.
 """
 
 from collections.abc import Mapping
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Overall = Literal["passed", "warning", "failed"]
+Looker = Literal["compute", "directory", "management"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,10 @@ class HealthCheck:
     """What it may fail with, of Graph's enum."""
     does: str
     remedy: str
+    looker: Looker = "compute"
+    """Which of a site's providers looks."""
+    after: tuple[str, ...] = ()
+    """Checks without which this one can only say the same again: where one of them failed, it is not tried."""
 
 
 def _codes(prefix: str, *endings: str) -> tuple[str, ...]:
@@ -38,9 +45,94 @@ CHECKS: dict[str, HealthCheck] = {
             required=True,
             hybrid_only=True,
             error_codes=_codes("dnsCheck", "FqdnNotFound", "NameWithInvalidCharacter", "UnknownError"),
-            does="Resolves the domain's name and its domain controllers from inside the network.",
+            does="Resolves the service records of the domain's controllers (SRV) and their addresses (A, AAAA).",
             remedy="Let the network use DNS servers that know the domain, and write its full DNS name in"
-            " the connection.",
+            " the connection. Where its name servers are not this machine's, name them in the domain.",
+            looker="directory",
+        ),
+        HealthCheck(
+            id="directoryReach",
+            title="A domain controller can be reached",
+            required=True,
+            hybrid_only=True,
+            error_codes=_codes("adJoinCheck", "FqdnNotFound", "ServerNotOperational", "UnknownError"),
+            does="Opens a connection to LDAP over TLS (port 636, or StartTLS on 389) of each controller.",
+            remedy="Start the controllers, and open TCP port 636 to them on every firewall between.",
+            looker="directory",
+            after=("dns",),
+        ),
+        HealthCheck(
+            id="directoryCertificate",
+            title="The controllers' certificate is trusted",
+            required=True,
+            hybrid_only=True,
+            error_codes=_codes("adJoinCheck", "ServerNotOperational", "UnknownError"),
+            does="Verifies who signed the certificate, its name and its time. It warns when under 30 days are left.",
+            remedy="Give the domain the certificate of the authority that signed the controllers' ones, or renew"
+            " what has ended. The certificate must carry the controller's full name.",
+            looker="directory",
+            after=("directoryReach",),
+        ),
+        HealthCheck(
+            id="clockSkew",
+            title="The clocks agree",
+            required=True,
+            hybrid_only=True,
+            error_codes=_codes("adJoinCheck", "UnknownError"),
+            does="Compares the controller's time with this machine's: Kerberos refuses more than five minutes. It warns"
+            " above one minute.",
+            remedy="Let the controllers and the hosts take the time from the same source (NTP).",
+            looker="directory",
+            after=("directoryReach", "directoryCertificate"),
+        ),
+        HealthCheck(
+            id="joinAccount",
+            title="The join account can sign in",
+            required=True,
+            hybrid_only=True,
+            error_codes=_codes(
+                "adJoinCheck",
+                "IncorrectCredentials",
+                "CredentialsExpired",
+                "AccountLockedOrDisabled",
+                "ServerNotOperational",
+                "UnknownError",
+            ),
+            does="Signs in with the connection's account at a controller.",
+            remedy="Enter the account's present user name and password, or unlock, enable or renew it in the domain.",
+            looker="directory",
+            after=("directoryReach", "directoryCertificate"),
+        ),
+        HealthCheck(
+            id="organizationalUnitRights",
+            title="Rights in the organizational unit",
+            required=True,
+            hybrid_only=True,
+            error_codes=_codes(
+                "adJoinCheck",
+                "OrganizationalUnitNotFound",
+                "OrganizationalUnitIncorrectFormat",
+                "AccessDenied",
+                "UnknownError",
+            ),
+            does="Looks whether the organizational unit exists, and whether the join account may create computer"
+            " objects in it, as the controller works it out.",
+            remedy="Write the organizational unit as it is in the domain, and delegate to the join account there:"
+            " create and delete computer objects, and full control of them.",
+            looker="directory",
+            after=("joinAccount",),
+        ),
+        HealthCheck(
+            id="machineAccountQuota",
+            title="Machine accounts left to the join account",
+            required=True,
+            hybrid_only=True,
+            error_codes=_codes("adJoinCheck", "AccountQuotaExceeded", "UnknownError"),
+            does="Where the account has no right in the organizational unit, counts what the domain lets every user"
+            " join (ms-DS-MachineAccountQuota) against what the account has made.",
+            remedy="Delegate the right to create computer objects to the join account: then the quota does not count.",
+            looker="directory",
+            after=("joinAccount", "organizationalUnitRights"),
         ),
         HealthCheck(
             id="adDomainJoin",
@@ -62,10 +154,25 @@ CHECKS: dict[str, HealthCheck] = {
                 "UnknownError",
             ),
             does="Joins a trial computer (named CPC-Hth...) with the connection's account, domain and"
-            " organizational unit.",
+            " organizational unit: makes its account, signs in as it and changes its password. Then the account is"
+            " deleted, or disabled where the join account may not delete.",
             remedy="Correct the domain, organizational unit, user name or password; give the account the"
-            " right to create"
-            " computer accounts there; open the way to a domain controller.",
+            " right to create and delete computer accounts there; open the way to a domain controller.",
+            looker="directory",
+            after=("joinAccount", "clockSkew", "organizationalUnitRights", "machineAccountQuota"),
+        ),
+        HealthCheck(
+            id="serviceConnectionPoint",
+            title="Service connection point",
+            required=True,
+            hybrid_only=True,
+            error_codes=_codes("azureAdDeviceSyncCheck", "ScpNotConfigured", "UnknownError"),
+            does="Looks whether the forest has a service connection point that names the tenant (azureADName,"
+            " azureADId). Without one it warns, or fails where the site's directory says that it is required.",
+            remedy="Set up the service connection point of the forest; where nothing in your domain asks for it, leave"
+            " it.",
+            looker="directory",
+            after=("joinAccount",),
         ),
         HealthCheck(
             id="endpointConnectivity",
@@ -105,16 +212,14 @@ CHECKS: dict[str, HealthCheck] = {
                 "LongSyncCircle",
                 "ConnectDisabled",
                 "DurationExceeded",
-                "ScpNotConfigured",
                 "TransientServiceError",
                 "UnknownError",
             ),
-            does="Looks whether device synchronisation is on, how often it runs, whether the service"
-            " connection point"
-            " exists and whether the trial computer appears within 90 minutes.",
-            remedy="Switch device synchronisation on for the organizational unit, let it run every 30"
-            " minutes, and set up"
-            " the service connection point of each forest.",
+            does="Looks whether the domain's synchronisation is on and when it last succeeded: it warns after three"
+            " intervals without success.",
+            remedy="Describe the domain, switch its synchronisation on, let it include the organizational unit, and see"
+            " why it failed last.",
+            looker="directory",
         ),
         HealthCheck(
             id="ipAddresses",
@@ -232,6 +337,7 @@ CHECKS: dict[str, HealthCheck] = {
             ),
             does="Reads the enrolment restrictions of device management.",
             remedy="Allow corporate Windows devices in the default restriction and in each custom one.",
+            looker="management",
         ),
         HealthCheck(
             id="udpConnectivity",
@@ -256,6 +362,8 @@ CHECKS: dict[str, HealthCheck] = {
             error_codes=_codes("ssoCheck", "KerberosConfigurationError"),
             does="Looks whether the domain has a Kerberos server object for Microsoft Entra.",
             remedy="Create the Kerberos server object, or leave single sign-on off in the policies.",
+            looker="directory",
+            after=("joinAccount",),
         ),
     )
 }
@@ -265,6 +373,11 @@ def checks_for(connection_type: str) -> tuple[HealthCheck, ...]:
     """The checks of a connection of that type (hybridAzureADJoin | azureADJoin), in the table's order."""
     hybrid = connection_type == "hybridAzureADJoin"
     return tuple(check for check in CHECKS.values() if hybrid or not check.hybrid_only)
+
+
+def checks_of(looker: Looker) -> frozenset[str]:
+    """The ids of those that this provider of a site looks at."""
+    return frozenset(check.id for check in CHECKS.values() if check.looker == looker)
 
 
 def overall(results: Mapping[str, str]) -> Overall:

@@ -11,10 +11,12 @@ from deskwright.cli import (
     cloud_pc_commands,
     document_commands,
     identity_commands,
+    key_commands,
     objects,
     remote_action_commands,
     service_commands,
 )
+from deskwright.cli.private_memory import keep_private
 
 app = typer.Typer(
     name="deskwright",
@@ -47,11 +49,13 @@ remote_action_commands.register(app)
 objects.register(app)
 service_commands.register(app)
 identity_commands.register(app)
+key_commands.register(app)
 app.command(rich_help_panel="Operation")(bench_command.bench)
 
 
 def main() -> None:
     """Entry point of the `deskwright` command."""
+    keep_private()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a mark shows a question mark instead of a stack trace.
         if hasattr(stream, "reconfigure"):

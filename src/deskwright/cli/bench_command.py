@@ -18,6 +18,7 @@ class PartName(StrEnum):
     API = "api"
     PAGES = "pages"
     VIEWERS = "viewers"
+    DIRECTORY = "directory"
     MACHINES = "machines"
 
 

@@ -63,14 +63,14 @@ def run_real_demo(data_dir: Path, *, keep: bool) -> None:
     os.environ["DESKWRIGHT_DATA_DIR"] = str(data_dir)
     os.environ.pop("DESKWRIGHT_DATABASE_URL", None)
     mark(data_dir, keep=False)
-    with _host(keep=keep) as host:
-        _say(f"Machines run at {host.uri}" + (", a libvirt of the demo's own" if host.sandbox else ""))
-        _build_image()
+    with real_host(keep=keep) as host:
+        say(f"Machines run at {host.uri}" + (", a libvirt of the demo's own" if host.sandbox else ""))
+        build_image()
         service = Service(data_dir)
         try:
             service.start()
             with open_session() as session:
-                _say(f"The service listens on {service.url} (pid {pid_of(service)}); its data are in {data_dir}")
+                say(f"The service listens on {service.url} (pid {pid_of(service)}); its data are in {data_dir}")
                 _Demo(session, service, host, data_dir).show(keep=keep)
         except BaseException:
             service.stop()
@@ -88,25 +88,25 @@ class _Demo:
 
     def show(self, *, keep: bool) -> None:
         tenant = self._apply()
-        _heading("Two people in the group, two licences: two Cloud PCs come up")
+        heading("Two people in the group, two licences: two Cloud PCs come up")
         self._follow(tenant)
         rows = self._rows(tenant)
         for row in rows:
             if row["status"] not in (Status.PROVISIONED, Status.WARNINGS):
                 self._print_timeline(tenant, row["id"])
                 raise Refused("demo", row["userPrincipalName"], "its Cloud PC did not come up, see above")
-        _heading(f"The timeline of {rows[0]['managedDeviceName']}: real durations, and what was read back inside")
+        heading(f"The timeline of {rows[0]['managedDeviceName']}: real durations, and what was read back inside")
         self._print_timeline(tenant, rows[0]["id"])
         self._sign_in(tenant, rows[0])
         if keep:
             self._closing(tenant)
             return
-        _heading(f"{rows[0]['managedDeviceName']} is made anew: another machine, another name")
+        heading(f"{rows[0]['managedDeviceName']} is made anew: another machine, another name")
         cloud_pcs.reprovision(self._world, tenant, self._session.actor, rows[0]["id"])
         self._follow(tenant)
-        _heading("Diego leaves the group, his grace period is ended: his Cloud PC is removed")
+        heading("Diego leaves the group, his grace period is ended: his Cloud PC is removed")
         self._remove(tenant, "diego@workshop.example")
-        _heading("Adele leaves as well")
+        heading("Adele leaves as well")
         self._remove(tenant, "adele@workshop.example")
         self._nothing_left(tenant)
 
@@ -116,7 +116,7 @@ class _Demo:
         text = files("deskwright").joinpath("samples", SAMPLE).read_text(encoding="utf-8")
         document = self._data_dir / SAMPLE
         document.write_text(text.replace("@uri@", self._host.uri).replace("@directory@", self._host.directory))
-        _say(f"Applying {document} …")
+        say(f"Applying {document} …")
         apply(self._world, document, self._session.actor)
         return self._session.tenant(None)
 
@@ -133,7 +133,7 @@ class _Demo:
     def _sign_in(self, tenant: TenantRef, row: Any) -> None:
         """As its user does at the console: the one-time password, a new one twice, and a shell."""
         actor = self._session.actor
-        _heading(f"Signing in to {row['managedDeviceName']} at its console, with the one-time password")
+        heading(f"Signing in to {row['managedDeviceName']} at its console, with the one-time password")
         told = reveal_sign_in(self._world, tenant, actor, row["id"])
         once, chosen = told["oneTimePassword"], secrets.token_urlsafe(12)
         ticket = consoles.open_console(self._world, tenant, actor, row["id"])
@@ -176,7 +176,7 @@ class _Demo:
         cloud_pcs.end_grace(self._world, tenant, actor, row["id"])
         while any(r["id"] == row["id"] for r in self._rows(tenant)):
             time.sleep(0.2)
-        _say(f"{row['managedDeviceName']} is gone.")
+        say(f"{row['managedDeviceName']} is gone.")
 
     def _nothing_left(self, tenant: TenantRef) -> None:
         """Networks are never removed by clean-up (L3); the demo does it by hand, and looks what is left."""
@@ -217,7 +217,7 @@ class _Demo:
 
 
 @contextlib.contextmanager
-def _host(*, keep: bool) -> Iterator[Host]:
+def real_host(*, keep: bool) -> Iterator[Host]:
     try:
         import libvirt
     except ModuleNotFoundError as missing:
@@ -234,7 +234,7 @@ def _host(*, keep: bool) -> Iterator[Host]:
         return
     from deskwright.providers.libvirt.sandbox import prepared
 
-    _say("Starting a libvirt of the demo's own, in namespaces of its own …")
+    say("Starting a libvirt of the demo's own, in namespaces of its own …")
     directory = Path(tempfile.mkdtemp(prefix="deskwright-"))
     sandbox = prepared(directory)
     try:
@@ -249,12 +249,12 @@ def _host(*, keep: bool) -> Iterator[Host]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _build_image() -> None:
+def build_image() -> None:
     """Once on this machine; the Cloud PCs wait for it otherwise, with less to see."""
     into = Settings().image_dir / GALLERY_IMAGE
     if process.look(into).finished is not None:
         return
-    _say(f"Building the image {GALLERY_IMAGE} from Debian's packages; it is kept in {into} …")
+    say(f"Building the image {GALLERY_IMAGE} from Debian's packages; it is kept in {into} …")
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out, disable=not out.is_terminal) as bar:
         task = bar.add_task("beginning", total=1.0)
@@ -282,10 +282,10 @@ def _same(one: bytes, other: bytes) -> bool:
     return box is None or (box[2] - box[0] <= _CURSOR[0] and box[3] - box[1] <= _CURSOR[1])
 
 
-def _heading(text: str) -> None:
+def heading(text: str) -> None:
     out.print()
     out.print(text, style="bold", highlight=False)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     out.print(text, style="dim", highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from deskwright.cli.output import JsonOption, TenantOption, out, print_json, ref
 from deskwright.cli.session import Session
 from deskwright.identity import certificates
 from deskwright.identity.keys import TOKEN_LIFE
-from deskwright.operations import applications, credentials, guests, roles
+from deskwright.operations import applications, credentials, guests, role_groups, roles
 from deskwright.operations.applications import APP, SECRET_DAYS
 from deskwright.settings import Settings
 
@@ -33,7 +33,11 @@ Public = Annotated[
     bool | None, typer.Option("--public/--confidential", help="A program on people's machines keeps no secret.")
 ]
 Role = Annotated[str, typer.Argument(metavar="ROLE", help="administrator, reader, or the role's full name.")]
-User = Annotated[str, typer.Argument(metavar="USER", help="Its user principal name or id.")]
+SomeUser = Annotated[str | None, typer.Argument(metavar="[USER]", help="Their user principal name or id.")]
+RoleGroup = Annotated[
+    str | None,
+    typer.Option("--group", help="Everybody who is in this group (display name or id), instead of a person."),
+]
 Guest = Annotated[bool, typer.Option("--guest", help="A person of another tenant; they hold one role here.")]
 
 APP_COLUMNS = {
@@ -43,7 +47,15 @@ APP_COLUMNS = {
     "isFallbackPublicClient": "public",
     "accountEnabled": "enabled",
 }
-ROLE_COLUMNS = {"role": "role", "userPrincipalName": "user", "tenant": "guest from", "createdDateTime": "since"}
+ROLE_COLUMNS = {
+    "role": "role",
+    "userPrincipalName": "user",
+    "groupDisplayName": "group",
+    "through": "through",
+    "tenant": "guest from",
+    "createdDateTime": "since",
+}
+_ALL = 1_000_000
 
 
 def register(app: typer.Typer) -> None:
@@ -192,41 +204,69 @@ def secret(
 
 @role_app.command("assign")
 def assign_role(
-    role: Role, user: User, guest: Guest = False, tenant: TenantOption = None, as_json: JsonOption = False
+    role: Role,
+    user: SomeUser = None,
+    group: RoleGroup = None,
+    guest: Guest = False,
+    tenant: TenantOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Give a person a role in this tenant.
+    """Give a person a role in this tenant, or everybody in a group.
 
-    Example: deskwright role assign administrator adele@contoso.com
+    Example: deskwright role assign administrator --group "Desktop admins"
     """
     with in_tenant(tenant) as here:
-        give = guests.assign if guest else roles.assign
-        item = give(here.database, here.tenant, here.actor, role, user)
+        change = here.database, here.tenant, here.actor, role
+        if _of_group(user, group, guest):
+            item = role_groups.assign(*change, str(group))
+            done(item, f"Everybody in {item['groupDisplayName']} is {item['role']}.", as_json=as_json)
+            return
+        item = (guests.assign if guest else roles.assign)(*change, str(user))
         done(item, f"{item['userPrincipalName']} is {item['role']}.", as_json=as_json)
 
 
 @role_app.command("unassign")
 def unassign_role(
-    role: Role, user: User, guest: Guest = False, tenant: TenantOption = None, as_json: JsonOption = False
+    role: Role,
+    user: SomeUser = None,
+    group: RoleGroup = None,
+    guest: Guest = False,
+    tenant: TenantOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Take a role from a person; it counts no more within a minute.
+    """Take a role from a person or a group; it counts no more within a minute.
 
     Example: deskwright role unassign reader adele@contoso.com
     """
     with in_tenant(tenant) as here:
-        take = guests.unassign if guest else roles.unassign
-        item = take(here.database, here.tenant, here.actor, role, user)
+        change = here.database, here.tenant, here.actor, role
+        if _of_group(user, group, guest):
+            item = role_groups.unassign(*change, str(group))
+            done(item, f"{item['groupDisplayName']} gives {item['role']} no more.", as_json=as_json)
+            return
+        item = (guests.unassign if guest else roles.unassign)(*change, str(user))
         done(item, f"{item['userPrincipalName']} is {item['role']} no more.", as_json=as_json)
 
 
 @role_app.command("list")
 def list_roles(tenant: TenantOption = None, as_json: JsonOption = False) -> None:
-    """List who holds which role; guests with the tenant they come from.
+    """List who holds which role: by themselves, through which groups, and guests with the tenant they come from.
 
     Example: deskwright role list
     """
     with in_tenant(tenant) as here:
-        found = roles.list_(here.database, here.tenant) + guests.list_(here.database, here.tenant)
+        where = here.database, here.tenant
+        through = [{**p, "through": p["groups"]} for p in role_groups.people(*where, most=_ALL)]
+        found = [*roles.list_(*where), *role_groups.list_(*where), *through, *guests.list_(*where)]
         show(found, ROLE_COLUMNS, as_json=as_json, empty="Nobody holds a role yet.")
+
+
+def _of_group(user: str | None, group: str | None, guest: bool) -> bool:
+    if (user is None) == (group is None):
+        raise typer.BadParameter("name one of USER and --group")
+    if guest and group is not None:
+        raise typer.BadParameter("--guest is about a person; a group is of this tenant")
+    return group is not None
 
 
 def token(

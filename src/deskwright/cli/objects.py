@@ -4,18 +4,22 @@ import typer
 
 from deskwright.cli import (
     directory_commands,
+    domain_commands,
     identity_commands,
+    identity_provider_commands,
     image_commands,
     license_commands,
     place_commands,
     policy_commands,
     tenant_commands,
+    webhook_commands,
 )
 
 GROUPS: dict[str, typer.Typer] = {
     "tenant": tenant_commands.tenant_app,
     "site": place_commands.site_app,
     "connection": place_commands.connection_app,
+    "domain": domain_commands.domain_app,
     "image": image_commands.image_app,
     "policy": policy_commands.policy_app,
     "user-setting": policy_commands.user_setting_app,
@@ -25,9 +29,11 @@ GROUPS: dict[str, typer.Typer] = {
     "service-plan": license_commands.plan_app,
     "app": identity_commands.app_app,
     "role": identity_commands.role_app,
+    "identity-provider": identity_provider_commands.identity_provider_app,
     "fault": tenant_commands.fault_app,
     "clock": tenant_commands.clock_app,
     "audit": tenant_commands.audit_app,
+    "webhook": webhook_commands.webhook_app,
 }
 
 

@@ -7,7 +7,8 @@ import typer
 from deskwright.cli.in_tenant import PasswordStdin, done, everything, in_tenant, print_one, provider, read_password
 from deskwright.cli.output import JsonOption, TenantOption, out, show
 from deskwright.operations import connections, sites
-from deskwright.operations.connections import CONNECTION, HYBRID
+from deskwright.operations.connection_rules import HYBRID
+from deskwright.operations.connections import CONNECTION
 from deskwright.operations.sites import SITE
 
 site_app = typer.Typer(help="Sites: where Cloud PCs run.", no_args_is_help=True)
@@ -31,6 +32,7 @@ CHECK_COLUMNS = {
     "displayName": "check",
     "status": "status",
     "errorType": "error",
+    "durationInSeconds": "seconds",
     "additionalDetail": "detail",
     "recommendedAction": "remedy",
 }

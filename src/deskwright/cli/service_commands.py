@@ -1,6 +1,5 @@
 """Commands about the installation itself: serve, worker, init, db, doctor, demo."""
 
-import logging
 import os
 import signal
 import socket
@@ -12,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from deskwright import __version__
 from deskwright.cli.output import JsonOption, out, print_json, refusals
 from deskwright.cli.reach import remote
 from deskwright.cli.session import open_session
@@ -88,13 +88,19 @@ def worker(
     Example: deskwright worker --concurrency 16
     """
     _use(data_dir)
+    from deskwright.telemetry import endpoint, metrics, traces
     from deskwright.worker import Worker
 
     with refusals(), open_session(pool_size=concurrency or _pool_size()) as session:
         _log(session.settings)
         working = Worker(session.world, concurrency)
-        out.print(f"Working, {working.concurrency} runs at once. Stop with Ctrl-C.", style="dim")
-        working.run(handle_signals=True)
+        metrics.begin(__version__)
+        with endpoint.answering(session.settings, working.works) as measured:
+            out.print(f"Working, {working.concurrency} runs at once. Stop with Ctrl-C.", style="dim")
+            if measured:
+                out.print(f"Metrics at {measured}/metrics", style="dim", highlight=False, soft_wrap=True)
+            working.run(handle_signals=True)
+        traces.flush()
 
 
 def init(
@@ -245,6 +251,9 @@ def demo(
     compute: Annotated[
         str, typer.Option("--compute", help="simulator, or libvirt for real machines on this one.")
     ] = "simulator",
+    directory: Annotated[
+        str | None, typer.Option("--directory", help="activedirectory: hybrid join, to a controller made for it.")
+    ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="End a demo that was kept, and its machines.")] = False,
 ) -> None:
     """See the main job from beginning to end: a company, its policies, and its Cloud PCs coming up.
@@ -257,6 +266,11 @@ def demo(
 
             stop_demo(data_dir)
             return
+        if compute not in ("simulator", "libvirt"):
+            raise Refused("--compute", compute, "must be one of: simulator, libvirt")
+        if directory is not None:
+            _demo_directory(data_dir, directory, compute, keep=keep, speed=speed)
+            return
         if compute == "libvirt":
             from deskwright.cli.demo_real import run_real_demo
 
@@ -264,11 +278,21 @@ def demo(
                 raise Refused("--speed", speed, "is for the simulator: real machines take the time they take")
             run_real_demo(data_dir, keep=keep)
             return
-        if compute != "simulator":
-            raise Refused("--compute", compute, "must be one of: simulator, libvirt")
         from deskwright.cli.demo import run_demo
 
         run_demo(data_dir, keep=keep, speed=speed)
+
+
+def _demo_directory(data_dir: Path, directory: str, compute: str, *, keep: bool, speed: float | None) -> None:
+    if directory != "activedirectory":
+        raise Refused("--directory", directory, "must be: activedirectory")
+    if keep:
+        raise Refused("--keep", "--directory", "is not for this one: its controller ends with it")
+    if speed is not None:
+        raise Refused("--speed", speed, "is not for this one: the domain controller takes the time it takes")
+    from deskwright.cli.demo_directory import run_directory_demo
+
+    run_directory_demo(data_dir, compute=compute)
 
 
 def _listen(host: str, port: int | None, option: str, default: int) -> socket.socket:
@@ -297,8 +321,8 @@ def _settings() -> Settings:
 
 
 def _log(settings: Settings) -> None:
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # Procrastinate tells of every job at this level; ours tell what matters.
-    logging.getLogger("procrastinate").setLevel(max(logging.WARNING, logging.getLogger().level))
+    from deskwright.telemetry import logs
+
+    logs.configure(settings)
     # A service manager stops a process with SIGTERM; until uvicorn or the worker handles it, it means: leave.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

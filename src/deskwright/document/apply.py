@@ -12,6 +12,7 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from deskwright.document import prune as pruning
+from deskwright.document import synchronised
 from deskwright.document.checks import Checks
 from deskwright.document.problems import Problems
 from deskwright.document.reader import Reader
@@ -23,6 +24,7 @@ from deskwright.document.write import Counts, start_what_can, write_objects
 from deskwright.document.write_lists import mark_touched, write_lists
 from deskwright.document.write_tenant import create_tenant, write_tenant
 from deskwright.domain.rules import Refused
+from deskwright.operations import last_administrator
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.provision.context import World
 
@@ -137,10 +139,12 @@ class _Run:
         written = staged.written if self.prune else {}
         counts = Counts()
         write_tenant(opened, staged, result.creates_tenant, counts)
-        write_objects(opened, counts)
-        pruning.prune_people_and_policies(opened, written, counts)
-        pruning.empty_unnamed_licences(opened, written)
-        write_lists(opened, counts)
+        with last_administrator.kept(opened.connection, opened.tenant, self.actor, field="document"):
+            write_objects(opened, counts)
+            pruning.prune_people_and_policies(opened, written, counts)
+            pruning.empty_unnamed_licences(opened, written)
+            write_lists(opened, counts)
+        synchronised.refuse(opened, problems)
         result.notes = pruning.prune_the_rest(opened, written, counts, problems)
         problems.raise_any()
 

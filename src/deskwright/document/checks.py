@@ -11,13 +11,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from deskwright.document.kinds import KINDS, SEPARATOR
+from deskwright.document.model_policies import DEFAULTS
 from deskwright.document.problems import SHOWN, Problems
 from deskwright.document.reader import nearest
 from deskwright.document.stage import Staged
 from deskwright.domain.images import GALLERY
 from deskwright.domain.rules import Refused
 from deskwright.operations.change import TenantRef
-from deskwright.operations.connections import check_properties
+from deskwright.operations.connection_rules import check_properties
+from deskwright.operations.domain_fields import PROPERTIES, broken_rules
 
 AUTOMATIC = "automatic"
 _WORDS = {section: kind.word for section, kind in KINDS.items()}
@@ -34,12 +36,14 @@ _DUPLICATES = text(
 _UNKNOWN = """
     SELECT r.line, r.field, r.value, count(*) OVER () AS total FROM staged_references r
      WHERE r.target = :target AND NOT EXISTS (SELECT 1 FROM staged s WHERE s.kind = r.target AND s.key = r.key)
-       AND (:removed OR NOT EXISTS (SELECT 1 FROM {table} t WHERE t.tenant_id = :tenant AND {live} AND {key} = r.key))
+       AND NOT EXISTS (SELECT 1 FROM {table} t WHERE t.tenant_id = :tenant AND {live} AND {key} = r.key
+                        AND NOT (:removed AND {own}))
      ORDER BY r.position LIMIT {shown}
 """
 _KNOWN_NAMES = """
     SELECT name FROM staged WHERE kind = :target UNION
-    SELECT {name} FROM {table} t WHERE t.tenant_id = :tenant AND {live} AND NOT :removed ORDER BY 1 LIMIT 500
+    SELECT {name} FROM {table} t WHERE t.tenant_id = :tenant AND {live} AND NOT (:removed AND {own})
+     ORDER BY 1 LIMIT 500
 """
 # E4: a number is given once and never changes.
 _NUMBER_TWICE = text(
@@ -88,7 +92,9 @@ _USED_CONNECTIONS = text(
     """
     SELECT lower(k.display_name) FROM connections k WHERE k.tenant_id = :tenant AND (
       EXISTS (SELECT 1 FROM policy_connections pc WHERE pc.connection_id = k.id)
-      OR EXISTS (SELECT 1 FROM cloud_pcs c WHERE c.connection_id = k.id AND c.status <> 'gone'))
+      OR EXISTS (SELECT 1 FROM cloud_pcs c WHERE c.connection_id = k.id AND c.status <> 'gone')
+      OR EXISTS (SELECT 1 FROM activedirectory.computer_accounts a
+        WHERE a.connection_id = k.id AND a.released_at IS NULL))
     """
 )
 
@@ -146,6 +152,7 @@ class Checks:
         self._numbers()
         ground = self._ground()
         self._sites()
+        self._domains()
         self._connections(ground)
         self._images(ground)
         self._policies(ground)
@@ -156,13 +163,25 @@ class Checks:
         # Images are named by version and site as well, see `_images`.
         for row in self._counted(self._connection.execute(_DUPLICATES).all()):
             if row.kind != "deviceImages":
-                field = {"users": "userPrincipalName", "sites": "name"}.get(row.kind, "displayName")
+                field = {
+                    "users": "userPrincipalName",
+                    "sites": "name",
+                    "domains": "domainName",
+                    "roleGroups": "group",
+                }.get(row.kind, "displayName")
                 rule = f"the {_WORDS[row.kind]} is written twice, first in line {row.first_line}"
                 self._problems.add(row.line, f"{row.kind}.{field}", row.name, rule)
 
     def _unknown(self, section: str) -> None:
         kind = KINDS[section]
-        parts = {"table": kind.table, "live": kind.live, "key": kind.key, "name": kind.name, "shown": SHOWN}
+        parts = {
+            "table": kind.table,
+            "live": kind.live,
+            "own": kind.own,
+            "key": kind.key,
+            "name": kind.name,
+            "shown": SHOWN,
+        }
         values = {**self._of, "target": section, "removed": section in self._pruned}
         rows = self._connection.execute(text(_UNKNOWN.format(**parts)), values).all()
         if not rows:
@@ -231,6 +250,14 @@ class Checks:
                 if provider in row.doc and kind != history[row.key][provider]:
                     rule = "cannot change: Cloud PCs were made here, and only that provider can clean up after them"
                     self._problem(row, provider, kind, rule)
+
+    def _domains(self) -> None:
+        existing = self._existing("domains")
+        for row in self._rows("domains"):
+            doc = {**DEFAULTS["domains"], **existing.get(row.key, {}), **row.doc}
+            columns = {column: doc.get(name) for column, name in PROPERTIES.items()}
+            for refused in broken_rules(columns):
+                self._problem(row, refused.field, refused.value, refused.rule)
 
     def _connections(self, ground: _Ground) -> None:
         for row in self._rows("onPremisesConnections"):

@@ -1,7 +1,8 @@
 """Writing a tenant as a document which, applied to an empty installation, makes it again: streaming, without secrets.
 
 Assignments carry their numbers, so that the same policies win (E4); passwords are only said where to be found. What a
-tenant is doing (Cloud PCs, health, audit) is no part of it.
+tenant is doing (Cloud PCs, health, audit) is no part of it, nor are the people and groups that come from a domain: they
+come again by synchronisation.
 """
 
 import json
@@ -27,8 +28,11 @@ _SAFE = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_@./+-]*( [A-Za-z0-9_@./+-]+)*")
 # Order of the document: what is referred to comes first.
 _SECTIONS = (
     "sites",
+    "domains",
+    "identityProviders",
     "users",
     "groups",
+    "roleGroups",
     "servicePlans",
     "licenses",
     "onPremisesConnections",
@@ -36,6 +40,12 @@ _SECTIONS = (
     "userSettings",
     "provisioningPolicies",
 )
+_HAS_PASSWORD = {
+    "onPremisesConnections": "t.ad_domain_password IS NOT NULL",
+    "domains": "true",
+    "identityProviders": "t.client_secret IS NOT NULL",
+}
+_PASSWORD_OF = {"onPremisesConnections": "JOIN", "domains": "READER", "identityProviders": "CLIENT"}
 _LISTS = {"groups": "members", "userSettings": "userSettingAssignments", "provisioningPolicies": "policyAssignments"}
 
 
@@ -80,9 +90,9 @@ def _tenant(connection: Connection, tenant: TenantRef) -> dict[str, Any]:
 
 def _items(connection: Connection, tenant: TenantRef, kind: Kind, only: UUID | None = None) -> Iterator[dict[str, Any]]:
     listed = f", ({_members(kind)}) AS listed" if kind.section in _LISTS else ", NULL AS listed"
-    password = "t.ad_domain_password IS NOT NULL" if kind.section == "onPremisesConnections" else "false"
+    password = _HAS_PASSWORD.get(kind.section, "false")
     query = f"""SELECT {kind.document} AS document{listed}, {password} AS password FROM {kind.table} t
-        WHERE t.tenant_id = :tenant AND {kind.live} {"AND t.id = :only" if only else ""}
+        WHERE t.tenant_id = :tenant AND {kind.live} {"AND t.id = :only" if only else f"AND {kind.own}"}
         ORDER BY {kind.order or kind.key}"""
     for row in _stream(connection, query, tenant, only=only):
         item = {k: v for k, v in row.document.items() if v is not None and v != ""}
@@ -91,7 +101,8 @@ def _items(connection: Connection, tenant: TenantRef, kind: Kind, only: UUID | N
             points = ("userRestoreEnabled", "frequencyInHours")
             item["restorePointSetting"] = {name: item.pop(name) for name in points}
         if row.password:
-            item["adDomainPassword"] = {"env": _variable(item["displayName"])}
+            name = item.get("displayName") or item["domainName"]
+            item[kind.secret] = {"env": _variable(name, _PASSWORD_OF[kind.section])}
         if kind.section in _LISTS:
             item["members" if kind.section == "groups" else "assignments"] = row.listed or []
         yield item
@@ -132,10 +143,10 @@ def _in_order(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
     return {name: item[name] for name in dict.fromkeys(order) if name in item}
 
 
-def _variable(name: str) -> str:
+def _variable(name: str, of: str) -> str:
     """``HQ`` -> ``HQ_JOIN_PASSWORD``"""
     word = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_") or "CONNECTION"
-    return f"{'C_' if word[0].isdigit() else ''}{word}_JOIN_PASSWORD"
+    return f"{'C_' if word[0].isdigit() else ''}{word}_{of}_PASSWORD"
 
 
 def _write_item(out: TextIO, item: dict[str, Any]) -> None:

@@ -25,6 +25,12 @@ class Kind:
     """Column -> SQL over ``d.after``, such an object."""
     live: str = "true"
     """SQL over ``t``: leaves out those that count as gone."""
+    own: str = "true"
+    """SQL over ``t``: leaves out those that a domain has the say about; they are neither exported nor pruned."""
+    secret: str = ""
+    """The property of its password."""
+    all_key: bool = False
+    """It is nothing but its key: it is there or not, and never changed."""
     order: str = ""
     """SQL over ``t``: the order of the export, where creating them in that order matters."""
     also_new: Mapping[str, str] = field(default_factory=dict)
@@ -45,14 +51,24 @@ def _typed(name: str, kind: str) -> str:
     return f"CAST(d.after->>'{name}' AS {kind})"
 
 
+def _texts(name: str) -> str:
+    return f"ARRAY(SELECT jsonb_array_elements_text(d.after->'{name}'))"
+
+
 def _site(name: str = "region") -> str:
     return f"(SELECT s.id FROM sites s WHERE s.tenant_id = :tenant AND lower(s.name) = lower(d.after->>'{name}'))"
 
 
 _SITE_NAME = "(SELECT s.name FROM sites s WHERE s.id = t.site_id)"
+_GROUP_NAME = "(SELECT g.display_name FROM groups g WHERE g.id = t.group_id)"
+_BY = "' by '"
 # As `providers.registry.with_companions` has it.
 _COMPANION = """jsonb_build_object('kind',
     CASE WHEN d.after->'compute'->>'kind' = 'simulator' THEN 'simulator' ELSE 'builtin' END)"""
+_MANAGEMENT = """jsonb_build_object('kind',
+    CASE WHEN COALESCE(d.after->'directory'->>'kind', d.after->'compute'->>'kind') = 'simulator' THEN 'simulator'
+    ELSE 'builtin' END)"""
+_NEXT_SYNC = "CASE WHEN CAST(d.after->>'syncEnabled' AS boolean) THEN tenant_now(:tenant) END"
 SEPARATOR = "\n"
 """Between the parts of a key; names hold no line breaks."""
 
@@ -74,9 +90,42 @@ KINDS: dict[str, Kind] = {
                 "region": f"COALESCE({_text('regionName')}, {_text('name')})",
                 "compute": "d.after->'compute'",
                 "directory": f"COALESCE(d.after->'directory', {_COMPANION})",
-                "management": f"COALESCE(d.after->'management', {_COMPANION})",
+                "management": f"COALESCE(d.after->'management', {_MANAGEMENT})",
             },
             order="t.created_at, t.name",
+        ),
+        Kind(
+            "domains",
+            "domain",
+            "domain",
+            "domains",
+            key="lower(t.name)",
+            name="t.name",
+            document="""jsonb_build_object('domainName', t.name, 'userName', t.account_name,
+                'controllers', to_jsonb(t.controllers), 'nameServers', to_jsonb(t.name_servers),
+                'caCertificate', t.ca_certificate, 'startTls', t.start_tls, 'searchBases', to_jsonb(t.search_bases),
+                'signIn', t.sign_in, 'syncEnabled', t.sync_enabled,
+                'syncIntervalInMinutes', t.sync_interval_minutes)""",
+            columns={
+                "name": _text("domainName"),
+                "account_name": _text("userName"),
+                "controllers": _texts("controllers"),
+                "name_servers": _texts("nameServers"),
+                "ca_certificate": _nullable("caCertificate"),
+                "start_tls": _typed("startTls", "boolean"),
+                "search_bases": _texts("searchBases"),
+                "sign_in": _text("signIn"),
+                "sync_enabled": _typed("syncEnabled", "boolean"),
+                "sync_interval_minutes": _typed("syncIntervalInMinutes", "integer"),
+            },
+            also_new={"account_password": "d.secret", "next_sync_at": _NEXT_SYNC},
+            # Whatever changed: everything is read again, at once.
+            also_changed={
+                "account_password": "COALESCE(d.secret, t.account_password)",
+                "next_sync_at": _NEXT_SYNC,
+                "cursor": "CAST('{}' AS jsonb)",
+            },
+            secret="password",  # noqa: S106 - a property
         ),
         Kind(
             "users",
@@ -95,6 +144,7 @@ KINDS: dict[str, Kind] = {
                 "on_premises_user_principal_name": _text("onPremisesUserPrincipalName"),
             },
             live="t.deleted_at IS NULL",
+            own="t.domain_id IS NULL",
         ),
         Kind(
             "groups",
@@ -105,6 +155,42 @@ KINDS: dict[str, Kind] = {
             name="t.display_name",
             document="jsonb_build_object('displayName', t.display_name, 'kind', t.kind)",
             columns={"display_name": _text("displayName"), "kind": _text("kind")},
+            own="t.domain_id IS NULL",
+        ),
+        Kind(
+            "roleGroups",
+            "roleAssignment",
+            "role of a group",
+            "role_groups",
+            key=f"lower(t.role || {_BY} || {_GROUP_NAME})",
+            name=f"t.role || {_BY} || {_GROUP_NAME}",
+            document=f"jsonb_build_object('role', t.role, 'group', {_GROUP_NAME})",
+            columns={
+                "role": _text("role"),
+                "group_id": "(SELECT g.id FROM groups g WHERE g.tenant_id = :tenant "
+                "AND lower(g.display_name) = lower(d.after->>'group'))",
+            },
+            all_key=True,
+        ),
+        Kind(
+            "identityProviders",
+            "identityProvider",
+            "identity provider",
+            "identity_providers",
+            key="lower(t.display_name)",
+            name="t.display_name",
+            document="""jsonb_build_object('displayName', t.display_name, 'issuer', t.issuer, 'clientId', t.client_id,
+                'userClaim', t.user_claim, 'enabled', t.enabled)""",
+            columns={
+                "display_name": _text("displayName"),
+                "issuer": _text("issuer"),
+                "client_id": _text("clientId"),
+                "user_claim": _text("userClaim"),
+                "enabled": _typed("enabled", "boolean"),
+            },
+            also_new={"client_secret": "d.secret"},
+            also_changed={"client_secret": "COALESCE(d.secret, t.client_secret)"},
+            secret="clientSecret",  # noqa: S106 - a property
         ),
         Kind(
             "servicePlans",
@@ -152,6 +238,7 @@ KINDS: dict[str, Kind] = {
                 "next_check_at": "tenant_now(:tenant)",
                 "ad_domain_password": "COALESCE(d.secret, t.ad_domain_password)",
             },
+            secret="adDomainPassword",  # noqa: S106 - a property
         ),
         Kind(
             "deviceImages",

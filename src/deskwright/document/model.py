@@ -26,7 +26,9 @@ from deskwright.domain.images import check_version, gallery_image
 from deskwright.domain.plans import Size, size_of
 from deskwright.domain.regions import REGION_GROUPS, check_region_group
 from deskwright.domain.rules import Refused
+from deskwright.operations.identity_providers import check_claim, check_display_name, check_issuer
 from deskwright.operations.named import check_name
+from deskwright.operations.roles import check_role
 
 JoinType = Literal["azureADJoin", "hybridAzureADJoin"]
 _UPN = re.compile(r"[^\s@]+@[^\s@]+")
@@ -154,6 +156,21 @@ class Group(Entry):
         return (Reference("users", m, ("members", i), "members") for i, m in enumerate(self.members or ()))
 
 
+class RoleGroup(Entry):
+    """A role that everybody in a group holds."""
+
+    section = "roleGroups"
+    role: Annotated[str, ruled(check_role)]
+    group: Name
+
+    @property
+    def name(self) -> str:
+        return f"{self.role} by {self.group}"
+
+    def references(self) -> Iterator[Reference]:
+        yield Reference("groups", self.group, ("group",))
+
+
 class ServicePlan(Entry):
     section = "servicePlans"
     display_name: Name
@@ -212,6 +229,21 @@ class Secret(BaseModel):
     env: Annotated[str, Field(pattern=_ENVIRONMENT.pattern)]
 
 
+class IdentityProvider(Entry):
+    """An OpenID Connect issuer that people may sign in with."""
+
+    section = "identityProviders"
+    display_name: Annotated[str, ruled(check_display_name)]
+    issuer: Annotated[str, ruled(check_issuer)]
+    client_id: Name
+    client_secret: Secret | None = None
+    user_claim: Annotated[str, ruled(check_claim)] | None = None
+    enabled: bool | None = None
+
+    def given(self) -> dict[str, Any]:
+        return {k: v for k, v in super().given().items() if k != "clientSecret"}
+
+
 class Connection(Entry):
     section = "onPremisesConnections"
     display_name: Name
@@ -234,6 +266,29 @@ class Connection(Entry):
 
     def given(self) -> dict[str, Any]:
         return {k: v for k, v in super().given().items() if k != "adDomainPassword"}
+
+
+class Domain(Entry):
+    """An Active Directory domain. Its people and groups are its own: they come by synchronisation."""
+
+    section = "domains"
+    display_name: Name = Field(alias="domainName")
+    user_name: Name
+    password: Secret | None = None
+    controllers: list[Name] | None = None
+    name_servers: list[Name] | None = None
+    ca_certificate: Annotated[str, Field(max_length=100_000)] | None = None
+    start_tls: bool | None = None
+    search_bases: list[Name] | None = None
+    sign_in: Literal["none", "ldap"] | None = None
+    sync_enabled: bool | None = None
+    sync_interval_in_minutes: Annotated[int, Field(ge=1, le=1440)] | None = None
+
+    def given(self) -> dict[str, Any]:
+        found = {k: v for k, v in super().given().items() if k != "password"}
+        if "caCertificate" in found:
+            found["caCertificate"] = found["caCertificate"].strip()
+        return {**found, "domainName": self.display_name.lower()}
 
 
 class ImageSource(BaseModel):
@@ -295,7 +350,7 @@ def salvage(model: type[Entry], value: Any) -> Entry:
 def explain_error(error: dict[str, Any]) -> str:
     """The rule behind one of Pydantic's errors, in a sentence's words."""
     kind, context = error["type"], error.get("ctx", {})
-    if error["loc"] and error["loc"][-1] == "adDomainPassword" and kind != "missing":
+    if error["loc"] and error["loc"][-1] in ("adDomainPassword", "password", "clientSecret") and kind != "missing":
         return "must be {env: NAME}: a password is never written into a document"
     said = {
         "missing": "is required",

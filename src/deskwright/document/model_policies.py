@@ -9,13 +9,16 @@ from pydantic.alias_generators import to_camel
 from deskwright.document.model import (
     Connection,
     DeviceImage,
+    Domain,
     Entry,
     Group,
+    IdentityProvider,
     JoinType,
     License,
     Name,
     Reference,
     RegionGroup,
+    RoleGroup,
     ServicePlan,
     Site,
     Text,
@@ -29,6 +32,7 @@ from deskwright.domain.naming import DEFAULT_TEMPLATE, check_policy_name, check_
 from deskwright.domain.rules import Refused
 from deskwright.domain.simulation import FASTEST, INSTANT
 from deskwright.operations.faults import check as check_fault
+from deskwright.operations.identity_providers import USER_CLAIM
 from deskwright.operations.policy_ground import AUTOMATIC, check_locale, check_provisioning_type
 from deskwright.operations.user_settings import FREQUENCIES
 
@@ -273,12 +277,36 @@ class Simulation(BaseModel):
 
 
 MODELS: dict[str, type[Entry]] = {
-    m.section: m for m in (Site, User, Group, ServicePlan, License, Connection, DeviceImage, UserSetting, Policy)
+    m.section: m
+    for m in (
+        Site,
+        Domain,
+        IdentityProvider,
+        User,
+        Group,
+        RoleGroup,
+        ServicePlan,
+        License,
+        Connection,
+        DeviceImage,
+        UserSetting,
+        Policy,
+    )
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
     "sites": {"compute": {"kind": "simulator"}},
+    "domains": {
+        "controllers": [],
+        "nameServers": [],
+        "startTls": False,
+        "searchBases": [],
+        "signIn": "none",
+        "syncEnabled": True,
+        "syncIntervalInMinutes": 30,
+    },
     "users": {"accountEnabled": True},
     "groups": {"kind": "security"},
+    "identityProviders": {"userClaim": USER_CLAIM, "enabled": True},
     "userSettings": {
         "localAdminEnabled": False,
         "resetEnabled": False,

@@ -1,6 +1,7 @@
 """What a document does not name: with ``--prune`` it goes, in every section that is written.
 
-A section that is not written at all is left alone: a document about policies only does not delete the people. Users are
+Who comes from a domain is the domain's, and a domain that goes leaves them behind as the tenant's own. A section that
+is not written at all is left alone: a document about policies only does not delete the people. Users are
 deleted softly, as by hand. A policy loses its assignments with it; what Cloud PCs, policies or their history still
 need is refused (E9), or stays and is said so.
 """
@@ -17,7 +18,7 @@ from deskwright.operations.change import Change
 _UNNAMED = """
     INSERT INTO differences (kind, position, line, id, name, before)
     SELECT :kind, 0, 0, t.id, {name}, {document} FROM {table} t
-     WHERE t.tenant_id = :tenant AND {live} AND NOT EXISTS (SELECT 1 FROM staged s WHERE s.kind = :kind
+     WHERE t.tenant_id = :tenant AND {live} AND {own} AND NOT EXISTS (SELECT 1 FROM staged s WHERE s.kind = :kind
        AND s.key = {key})
 """
 _DELETED = "SELECT id FROM differences WHERE kind = :kind AND after IS NULL"
@@ -51,6 +52,9 @@ _REFUSED = {
         JOIN policies p ON p.id = pc.policy_id WHERE d.kind = :kind AND d.after IS NULL
       UNION SELECT d.name, 'Cloud PCs' FROM cloud_pcs c JOIN differences d ON d.id = c.connection_id
        WHERE d.kind = :kind AND d.after IS NULL AND c.status <> 'gone'
+      UNION SELECT d.name, 'computer accounts that are disabled by its join account'
+        FROM activedirectory.computer_accounts a JOIN differences d ON d.id = a.connection_id
+       WHERE d.kind = :kind AND d.after IS NULL AND a.released_at IS NULL
       UNION SELECT d.name, 'Cloud PCs being provisioned' FROM differences d
         JOIN runs r ON r.tenant_id = :tenant AND r.state = 'active'
          AND r.policy->'connections' @> to_jsonb(d.id::text) WHERE d.kind = :kind AND d.after IS NULL""",
@@ -96,7 +100,15 @@ _FIRST = {
 
 def prune_people_and_policies(change: Change, written: Mapping[str, int], counts: Counts) -> None:
     """Before the lists are compared: whoever goes here is no longer in any."""
-    for section in ("users", "groups", "userSettings", "provisioningPolicies"):
+    for section in (
+        "users",
+        "roleGroups",
+        "groups",
+        "userSettings",
+        "provisioningPolicies",
+        "identityProviders",
+        "domains",
+    ):
         if section in written:
             _find(change, KINDS[section])
             _delete(change, KINDS[section], counts)
@@ -126,7 +138,9 @@ def prune_the_rest(change: Change, written: Mapping[str, int], counts: Counts, p
 
 
 def _find(change: Change, kind: Kind) -> None:
-    query = _UNNAMED.format(name=kind.name, document=kind.document, table=kind.table, live=kind.live, key=kind.key)
+    query = _UNNAMED.format(
+        name=kind.name, document=kind.document, table=kind.table, live=kind.live, own=kind.own, key=kind.key
+    )
     change.connection.execute(text(query), {"tenant": change.tenant.id, "kind": kind.section})
 
 

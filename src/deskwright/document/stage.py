@@ -11,7 +11,16 @@ from sqlalchemy import Connection, text
 
 from deskwright.document.kinds import KINDS
 from deskwright.document.model import Connection as NetworkConnection
-from deskwright.document.model import Entry, Reference, Site, explain_error, known_names, salvage
+from deskwright.document.model import (
+    Domain,
+    Entry,
+    IdentityProvider,
+    Reference,
+    Site,
+    explain_error,
+    known_names,
+    salvage,
+)
 from deskwright.document.model_policies import MODELS, Simulation
 from deskwright.document.problems import Problems
 from deskwright.document.reader import Item, Reader, nearest
@@ -69,10 +78,18 @@ _INDEXES = (
 )
 # The kinds whose fields other checks look at get the lines of their fields stored with them.
 _SMALL = frozenset(KINDS) - {"users", "groups"}
-_PASSWORD = text(
-    "SELECT ad_domain_password FROM connections WHERE tenant_id = :tenant AND lower(display_name) = :key "
-    "AND ad_domain_password IS NOT NULL"
-)
+_PASSWORDS = {
+    "onPremisesConnections": text(
+        "SELECT ad_domain_password FROM connections WHERE tenant_id = :tenant AND lower(display_name) = :key "
+        "AND ad_domain_password IS NOT NULL"
+    ),
+    "domains": text("SELECT account_password FROM domains WHERE tenant_id = :tenant AND lower(name) = :key"),
+    "identityProviders": text(
+        "SELECT client_secret FROM identity_providers WHERE tenant_id = :tenant AND lower(display_name) = :key"
+    ),
+}
+
+_WITH_SECRET = (NetworkConnection, Domain, IdentityProvider)
 
 
 @dataclass
@@ -209,7 +226,7 @@ class Stager:
             return
         key = entry.name.lower()
         if item.section != "licenses":
-            secret = self._secret(item, entry, key) if isinstance(entry, NetworkConnection) else None
+            secret = self._secret(item, entry, key) if isinstance(entry, _WITH_SECRET) else None
             if isinstance(entry, Site):
                 self._check_site(item, entry)
             lines = json.dumps(_flat(item)) if item.section in _SMALL else None
@@ -270,28 +287,35 @@ class Stager:
                 item.lines.line, item.where, None, f"has a configuration its provider cannot read: {unclear}"
             )
 
-    def _secret(self, item: Item, entry: NetworkConnection, key: str) -> bytes | None:
+    def _secret(self, item: Item, entry: NetworkConnection | Domain | IdentityProvider, key: str) -> bytes | None:
         """The password, encrypted, where it differs from the one kept. It never reaches the database in clear."""
-        path = ("adDomainPassword",)
-        line, place = item.lines.at(*path), f"{item.where}.adDomainPassword"
-        kept = self._connection.execute(_PASSWORD, {"tenant": self._tenant.id, "key": key}).scalar_one_or_none()
-        hybrid = entry.connection_type == "hybridAzureADJoin"
-        if entry.ad_domain_password is None:
-            if hybrid and kept is None:
-                self._problems.add(line, place, None, "is needed to join computers to the domain: {env: NAME}")
+        name = KINDS[item.section].secret
+        line, place = item.lines.at(name), f"{item.where}.{name}"
+        kept = self._connection.execute(
+            _PASSWORDS[item.section], {"tenant": self._tenant.id, "key": key}
+        ).scalar_one_or_none()
+        if isinstance(entry, Domain):
+            given, needed, what_for = entry.password, True, "read the domain"
+        elif isinstance(entry, IdentityProvider):  # a public client has none
+            given, needed, what_for = entry.client_secret, entry.client_secret is not None, ""
+        else:
+            given, needed = entry.ad_domain_password, entry.connection_type == "hybridAzureADJoin"
+            what_for = "join computers to the domain"
+        if given is None:
+            if needed and kept is None:
+                self._problems.add(line, place, None, f"is needed to {what_for}: {{env: NAME}}")
             return None
-        if not hybrid:
+        if not needed:
             self._problems.add(line, place, None, "belongs to connections of type hybridAzureADJoin only")
             return None
-        variable = entry.ad_domain_password.env
-        given = self._environment
-        plain = (os.environ if given is None else given).get(variable)
-        if not plain and given is not None:
+        environment = self._environment
+        plain = (os.environ if environment is None else environment).get(given.env)
+        if not plain and environment is not None:
             if kept is None:
-                self._problems.add(line, place, variable, "was not sent with the document, which needs it")
+                self._problems.add(line, place, given.env, "was not sent with the document, which needs it")
             return None
         if not plain:
-            self._problems.add(line, place, variable, f"the environment variable {variable} is not set")
+            self._problems.add(line, place, given.env, f"the environment variable {given.env} is not set")
             return None
         if kept is not None and self._world.secrets.decrypt(bytes(kept)) == plain:
             return None
@@ -306,7 +330,11 @@ class Stager:
             if error["type"] == "extra_forbidden":
                 rule = self._unknown(item, path, known)
             plain = error["input"] if isinstance(error["input"], str | int | float) else None
-            value = None if "adDomainPassword" in path or error["type"] == "missing" else plain
+            value = (
+                None
+                if {"adDomainPassword", "password", "clientSecret"} & set(path) or error["type"] == "missing"
+                else plain
+            )
             self._problems.add(item.lines.at(*path), _field(item, path), value, rule)
 
     def _unknown(self, item: Item, path: tuple[str | int, ...], known: list[str]) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from deskwright.decide.verdict import Action, Candidate, Verdict
-from deskwright.document.kinds import RELATIONS
+from deskwright.document.kinds import KINDS, RELATIONS
 from deskwright.document.result import LISTED, Brake, PlanResult
 from deskwright.document.stage import Progress
 from deskwright.domain.rules import ConfirmationRequired
@@ -110,7 +110,7 @@ def _keep(kept: list[Verdict], verdict: Verdict) -> None:
 def _changes(change: Change) -> list[dict[str, Any]]:
     found = []
     for row in change.connection.execute(_OBJECTS):
-        fields = [*row.fields, *(["adDomainPassword"] if row.secret else [])]
+        fields = [*row.fields, *([KINDS[row.kind].secret] if row.secret else [])]
         found.append(
             {"kind": row.kind, "name": row.name, "change": row.what} | ({"properties": fields} if fields else {})
         )

@@ -14,8 +14,11 @@ from deskwright.store.audit import event
 # In this order, as each may refer to those before it. Users come before plans, as in reconcile: whoever locks
 # both does so in one order.
 _ORDER = (
+    "domains",
     "users",
     "groups",
+    "roleGroups",
+    "identityProviders",
     "sites",
     "servicePlans",
     "onPremisesConnections",
@@ -29,6 +32,7 @@ _RESTORE = text(
     UPDATE users u SET deleted_at = NULL FROM (
       SELECT DISTINCT ON (s.key) t.id FROM staged s
         JOIN users t ON t.tenant_id = :tenant AND lower(t.user_principal_name) = s.key AND t.deleted_at IS NOT NULL
+          AND t.domain_id IS NULL
        WHERE s.kind = 'users'
          AND NOT EXISTS (SELECT 1 FROM users o WHERE o.tenant_id = :tenant AND lower(o.user_principal_name) = s.key
                           AND o.deleted_at IS NULL)
@@ -42,13 +46,14 @@ _LARGE = 200
 
 def _compare(kind: Kind) -> str:
     after = "(CASE WHEN t.id IS NULL THEN CAST(:defaults AS jsonb) ELSE t.document END) || s.doc"
+    differs = "false" if kind.all_key else "t.document || s.doc <> t.document OR s.secret IS NOT NULL"
     return f"""
     INSERT INTO differences (kind, position, line, id, name, before, after, secret)
     SELECT s.kind, s.position, s.line, COALESCE(t.id, gen_random_uuid()), s.name, t.document, {after}, s.secret
       FROM staged s LEFT JOIN (
         SELECT t.id, {kind.key} AS key, {kind.document} AS document FROM {kind.table} t
          WHERE t.tenant_id = :tenant AND {kind.live}) t ON t.key = s.key
-     WHERE s.kind = :kind AND (t.id IS NULL OR t.document || s.doc <> t.document OR s.secret IS NOT NULL)
+     WHERE s.kind = :kind AND (t.id IS NULL OR {differs})
     """
 
 
@@ -78,9 +83,9 @@ AUDIT = text(
            :type, d.id::text, d.name,
            CASE WHEN d.before IS NULL OR d.after IS NULL THEN d.before ELSE changed.before END
              || CASE WHEN d.secret IS NULL OR d.before IS NULL THEN '{}'
-               ELSE '{"adDomainPassword": "(hidden)"}'::jsonb END,
+               ELSE jsonb_build_object(CAST(:secret AS text), '(hidden)') END,
            CASE WHEN d.before IS NULL OR d.after IS NULL THEN d.after ELSE changed.after END
-             || CASE WHEN d.secret IS NULL THEN '{}' ELSE '{"adDomainPassword": "(changed)"}'::jsonb END
+             || CASE WHEN d.secret IS NULL THEN '{}' ELSE jsonb_build_object(CAST(:secret AS text), '(changed)') END
       FROM differences d CROSS JOIN LATERAL (
         SELECT COALESCE(jsonb_object_agg(k, d.before->k), '{}') AS before, COALESCE(jsonb_object_agg(k,
           d.after->k), '{}') AS after
@@ -188,7 +193,9 @@ def analyze(connection: Connection, table: str, changed: int) -> None:
 def write_down(change: Change, kind: Kind, *, deleted: bool) -> None:
     """Audit the differences of one kind."""
     values = {"tenant": change.tenant.id, "actor": change.actor, "kind": kind.section, "deleted": deleted}
-    change.changed += change.connection.execute(AUDIT, {**values, "word": kind.word, "type": kind.object_type}).rowcount
+    change.changed += change.connection.execute(
+        AUDIT, {**values, "word": kind.word, "type": kind.object_type, "secret": kind.secret}
+    ).rowcount
 
 
 def start_what_can(change: Change) -> None:

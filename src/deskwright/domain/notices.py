@@ -15,6 +15,8 @@ class Kind(StrEnum):
     GRACE = "grace"
     GRACE_48H = "grace48h"
     GRACE_24H = "grace24h"
+    STATUS = "statusChanged"
+    """Over a webhook only, in the transaction that changes the status; people are told by the others."""
 
 
 class Channel(StrEnum):
@@ -27,6 +29,7 @@ EVENT_TYPES: Mapping[Kind, str] = {
     Kind.GRACE: "deskwright.cloudPC.gracePeriodBegan",
     Kind.GRACE_48H: "deskwright.cloudPC.gracePeriodEndsIn48Hours",
     Kind.GRACE_24H: "deskwright.cloudPC.gracePeriodEndsIn24Hours",
+    Kind.STATUS: "deskwright.cloudPC.statusChanged",
 }
 """A notice's type as a CloudEvent."""
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
-from uuid import uuid4
 
 import orjson
 from sqlalchemy import exc
@@ -35,6 +34,8 @@ from deskwright.identity.caller import Caller
 from deskwright.identity.permissions import satisfies
 from deskwright.identity.tokens import Unauthenticated, authenticate
 from deskwright.provision.context import World
+from deskwright.telemetry import correlation
+from deskwright.telemetry.requests import TEMPLATE
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class GraphApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        request_id = str(uuid4())
+        request_id = correlation.request_id()
         given = request.headers.get("client-request-id", "")
         client_request_id = given if _CLIENT_ID.match(given) else request_id
         try:
@@ -107,7 +108,9 @@ class GraphApp:
         except Unauthenticated as none:
             headers = {"WWW-Authenticate": f'Bearer realm="", error="{none.reason}"'}
             raise GraphError(401, "InvalidAuthenticationToken", none.description, headers=headers) from None
+        correlation.note(tenant=caller.tenant_id)
         found = _router(self._version).find(request.method, path)
+        request.scope[TEMPLATE] = found.route.path
         _permit(caller, found)
         call = Call(
             world=self._world,

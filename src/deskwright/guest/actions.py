@@ -105,6 +105,31 @@ class AllowSignIn:
     member: str
 
 
+NEEDS_RESTART = "in force from the next start on"
+"""Stands in what an action printed that is done only when the machine has been started anew."""
+
+
+@dataclass(frozen=True)
+class JoinDomain:
+    """Membership of an Active Directory domain, by an account that was made there for this machine.
+
+    The machine finds the domain by its own name servers. Where those do not know it, `name_servers` are asked about it,
+    and without any `controller` is all it knows.
+    """
+
+    domain: str
+    """Full DNS name."""
+    controller: str
+    """Full name of the domain controller that has the account's password."""
+    address: str
+    """That controller's."""
+    computer_name: str
+    one_time_password: str = field(repr=False)
+    """The machine gives itself another when it joins."""
+    name_servers: tuple[str, ...] = ()
+    """Addresses."""
+
+
 Action = (
     SetRegistry
     | WriteFile
@@ -118,4 +143,5 @@ Action = (
     | CreateAccount
     | EnableAccount
     | AllowSignIn
+    | JoinDomain
 )

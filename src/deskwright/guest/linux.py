@@ -4,6 +4,7 @@ What has no meaning on Linux, or could not be named there, is a ValueError befor
 """
 
 import hashlib
+import ipaddress
 import re
 import shlex
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from deskwright.guest.actions import (
     CreateAccount,
     EnableAccount,
     GrowPartition,
+    JoinDomain,
     RemoveAdministrator,
     RunCommand,
     SetComputerName,
@@ -32,6 +34,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 # What Entra and Active Directory accept in a user principal name; its first character is none that sudoers reads as a
 # sign of its own (% a group, + a netgroup, # a uid, ! not).
 _PRINCIPAL = re.compile(r"\w[\w.'!#^~$&+=-]*@\w[\w.-]*")
+_DOMAIN = re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
 _FROM_ENTRA = "azuread\\"
 
 _BOOT_UNIT = """\
@@ -93,6 +96,8 @@ def call(action: Action) -> str:
         case AllowSignIn(member):
             principal = _principal(member)
             return _call("allow_sign_in", principal or _account(member), "directory" if principal else "local")
+        case JoinDomain():
+            return _join_domain(action)
 
 
 def quoted(value: str) -> str:
@@ -150,6 +155,16 @@ def _administrator(verb: str, member: str) -> str:
     if verb == "remove":
         return _call("remove_directory_administrator", principal, rule_file)
     return _call("add_directory_administrator", principal, rule_file, _in_sudoers(principal))
+
+
+def _join_domain(action: JoinDomain) -> str:
+    domain = _matching(_DOMAIN, action.domain, "the full DNS name of a domain").lower()
+    controller = _matching(_DOMAIN, action.controller, "the full name of a domain controller")
+    computer = _matching(_HOST, action.computer_name, "a computer name of letters, digits and hyphens")
+    address = str(ipaddress.ip_address(action.address))
+    servers = " ".join(str(ipaddress.ip_address(server)) for server in action.name_servers)
+    password = _password(action.one_time_password)
+    return _call("join_domain", domain, domain.upper(), controller, address, computer, password, servers)
 
 
 def _in_sudoers(name: str) -> str:

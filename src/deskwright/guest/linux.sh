@@ -275,3 +275,106 @@ block_ports() { # rules, their SHA-256, TCP ports, UDP ports, the gateway's rule
   fi
   printf 'closed: TCP %s; UDP %s; %s; %s\n' "${3:-none}" "${4:-none}" "${5:-for everyone}" "$kept"
 }
+
+# --- the domain
+
+join_domain() { # domain, realm, controller's name, its address, computer name, one-time password, name servers or nothing
+  command -v adcli >/dev/null || fail "domain $1" "adcli in the guest (packages adcli and krb5-user)" "no adcli"
+  # Whoever asks again while a join is under way waits for its end, and finds it done.
+  exec 9>/run/deskwright-join.lock
+  if command -v flock >/dev/null; then flock -w 60 9 || fail "domain $1" "the join under way to end" "none within 60 s"; fi
+  # A name server that is silent holds nothing up for long.
+  RES_OPTIONS='timeout:2 attempts:1'
+  export RES_OPTIONS
+  known=$(find_domain "$1" "$2" "$4" "$7") || exit 1
+  how='joined already'
+  if ! is_joined "$1" "$2" "$4" "$5"; then
+    how='joined'
+    # Of another domain, or of an account that is no longer this machine's.
+    rm -f /etc/krb5.keytab
+    # printf is the shell's own, so the password is in no process's arguments.
+    out=$(printf '%s' "$6" | as_joining adcli join --domain="$1" --domain-controller="$4" --computer-name="$5" \
+      --host-fqdn="$(printf '%s.%s' "$5" "$1" | tr '[:upper:]' '[:lower:]')" --login-type=computer \
+      --stdin-password 2>&1) ||
+      fail "domain $1" "a join as $5 at $3 ($4)" "$out, at $(date -u '+%Y-%m-%d %H:%M:%S UTC') by the clock here"
+  fi
+  out=$(as_joining adcli testjoin --domain="$1" --domain-controller="$4" 2>&1) ||
+    fail "domain $1" "to sign in as $5 at $3" "$out"
+  grep -aqF "$5\$" /etc/krb5.keytab || fail "domain $1" "a key of $5\$ in /etc/krb5.keytab" "none"
+  ticket='no kinit here'
+  if command -v kinit >/dev/null; then
+    out=$(kinit -k -c MEMORY: "$5\$@$2" 2>&1 9>&-) || fail "domain $1" "a ticket for $5\$@$2" "$out"
+    ticket="ticket for $5\$@$2"
+  fi
+  exec 9>&-
+  unset RES_OPTIONS
+  printf 'domain %s: %s as %s at %s; %s; %s\n' "$1" "$how" "$5" "$3" "$ticket" "$known"
+}
+
+is_joined() { # domain, realm, controller's address, computer name
+  [ -s /etc/krb5.keytab ] && grep -aqF "$4\$" /etc/krb5.keytab && grep -aqF "$2" /etc/krb5.keytab &&
+    as_joining adcli testjoin --domain="$1" --domain-controller="$3" >/dev/null 2>&1
+}
+
+# At the controller whose address is told, whatever DNS says. When clocks differ, the domain's refusal is heard: a client
+# of MIT Kerberos would reckon with the difference by itself, and other programs would not.
+as_joining() { # command line
+  printf '[libdefaults]\n  kdc_timesync = 0\n  rdns = false\n  dns_lookup_kdc = false\n  %s\n' \
+    'dns_canonicalize_hostname = false' >/run/deskwright-join.conf
+  KRB5_CONFIG=/run/deskwright-join.conf "$@" 9>&-
+}
+
+find_domain() { # domain, realm, a controller's address, name servers or nothing; prints how the domain is found
+  kdc=
+  if has_domain "$1"; then
+    known='found by DNS'
+  elif [ -n "$4" ] && ask_name_servers "$1" "$4" && has_domain "$1"; then
+    known="found by DNS ($4)"
+  else
+    kdc="    kdc = $3
+"
+    known="found at $3 only: the name servers here do not know it"
+  fi
+  # A configuration that somebody else wrote stays.
+  if [ ! -s /etc/krb5.conf ] || grep -qs '^# By Deskwright' /etc/krb5.conf; then
+    config="# By Deskwright
+[libdefaults]
+  default_realm = $2
+  rdns = false${kdc:+
+  dns_lookup_kdc = false
+  dns_canonicalize_hostname = false}
+[realms]
+  $2 = {
+$kdc  }
+[domain_realm]
+  .$1 = $2
+  $1 = $2
+"
+    write_file /etc/krb5.conf 644 "$(printf '%s' "$config" | sha256sum | cut -c 1-64)" "$config"
+  fi
+  printf '%s' "$known"
+}
+
+has_domain() { # domain
+  timeout 10 adcli info "$1" >/dev/null 2>&1 9>&-
+}
+
+ask_name_servers() { # domain, addresses
+  if [ -d /run/systemd/resolve ] && command -v resolvectl >/dev/null; then
+    asked="[Resolve]
+DNS=$2
+Domains=~$1
+"
+    write_file /etc/systemd/resolved.conf.d/deskwright-domain.conf 644 \
+      "$(printf '%s' "$asked" | sha256sum | cut -c 1-64)" "$asked"
+    systemctl restart systemd-resolved >/dev/null 2>&1 9>&-
+    return
+  fi
+  # Its servers come first: those of a domain look up other names as well. Those that were there stay behind them.
+  asked=$(
+    for server in $2; do echo "nameserver $server"; done
+    cat /etc/resolv.conf 2>/dev/null | grep -vxF "$(for server in $2; do echo "nameserver $server"; done)"
+  )
+  write_file /etc/resolv.conf 644 "$(printf '%s\n' "$asked" | sha256sum | cut -c 1-64)" "$asked
+"
+}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from deskwright.guest import linux, windows
-from deskwright.guest.actions import Action, EnableAccount, WriteRecord
+from deskwright.guest.actions import Action, EnableAccount, JoinDomain, WriteRecord
 
 _SHELLS = {
     "linux": (("/bin/sh", "-s"), linux),
@@ -56,6 +56,8 @@ def _secrets(action: Action) -> tuple[str, ...]:
             return (password,)
         case WriteRecord(content=content):
             return (content,)
+        case JoinDomain(one_time_password=password):
+            return (password,)
     return ()
 
 

@@ -208,3 +208,62 @@ function Block-Ports($Tcp, $Udp, $From) {
   $off = @(Get-NetFirewallProfile -PolicyStore ActiveStore | Where-Object { $_.Enabled -ne 'True' })
   if ($off.Count -ne 0) { Stop-Action 'firewall' 'on in every profile' ('off in ' + ($off.Name -join ', ')) }
 }
+
+# --- the domain
+
+function Find-Domain($Domain, $NameServers) {
+  $wanted = '_ldap._tcp.dc._msdcs.' + $Domain
+  if (Resolve-DnsName -Name $wanted -Type SRV -ErrorAction SilentlyContinue) { return 'found by DNS' }
+  if ($NameServers.Count -eq 0) { Stop-Action ('domain ' + $Domain) ('DNS to know ' + $wanted) 'no such name' }
+  # Only what concerns the domain is asked there.
+  foreach ($namespace in @($Domain, ('.' + $Domain))) {
+    Get-DnsClientNrptRule | Where-Object { @($_.Namespace) -contains $namespace } | ForEach-Object {
+      Remove-DnsClientNrptRule -Name $_.Name -Force
+    }
+    $null = Add-DnsClientNrptRule -Namespace $namespace -NameServers $NameServers -Comment 'Deskwright'
+  }
+  Clear-DnsClientCache
+  if (-not (Resolve-DnsName -Name $wanted -Type SRV -ErrorAction SilentlyContinue)) {
+    Stop-Action ('domain ' + $Domain) ('DNS to know ' + $wanted) ('no such name at ' + ($NameServers -join ', ') + ' either')
+  }
+  'found by DNS (' + ($NameServers -join ', ') + ')'
+}
+
+function Test-PendingJoin {
+  $netlogon = Get-Item 'HKLM:\SYSTEM\CurrentControlSet\Services\Netlogon'
+  $names = @($netlogon.GetValueNames())
+  ($names -contains 'JoinDomain') -or ($names -contains 'AvoidSpnSet')
+}
+
+function Join-Domain($Domain, $Controller, $Name, $Password, $NameServers, $NeedsRestart) {
+  $what = 'domain ' + $Domain
+  $known = Find-Domain $Domain $NameServers
+  $system = Get-CimInstance Win32_ComputerSystem
+  $how = 'joined already'
+  if ($system.PartOfDomain -and $system.Domain -ne $Domain) { Stop-Action $what 'a machine of no other domain' $system.Domain }
+  if (-not $system.PartOfDomain) {
+    $how = 'joined'
+    # As Microsoft's example of a predefined computer account has it: without a user name, the password is the machine's.
+    $secret = ConvertTo-SecureString -String $Password -AsPlainText -Force
+    $credential = New-Object System.Management.Automation.PSCredential -ArgumentList ([pscustomobject]@{
+      UserName = $null
+      Password = $secret
+    })
+    $options = @('UnsecuredJoin', 'PasswordPass')
+    # It was named a moment ago, and has not been started since.
+    if ($env:COMPUTERNAME -ne $Name) { $options += 'JoinWithNewName' }
+    $null = Add-Computer -DomainName $Domain -Server $Controller -Credential $credential -Options $options -Force `
+      -WarningAction SilentlyContinue
+  }
+  $system = Get-CimInstance Win32_ComputerSystem
+  $found = [string]$system.PartOfDomain + ' ' + $system.Domain
+  if ($found -ne ('True ' + $Domain)) { Stop-Action $what ('True ' + $Domain) $found }
+  if (Test-PendingJoin) {
+    Write-Output ($what + ': ' + $how + ' as ' + $Name + ' at ' + $Controller + '; ' + $NeedsRestart + '; ' + $known)
+    return
+  }
+  if (-not (Test-ComputerSecureChannel -Server $Controller)) {
+    Stop-Action $what ('a secure channel to ' + $Controller) 'none'
+  }
+  Write-Output ($what + ': ' + $how + ' as ' + $env:COMPUTERNAME + '; secure channel to ' + $Controller + '; ' + $known)
+}

@@ -3,11 +3,13 @@
 What has no meaning on Windows, or could not be named there, is a ValueError before anything runs.
 """
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from importlib.resources import files
 
 from deskwright.guest.actions import (
+    NEEDS_RESTART,
     Action,
     AddAdministrator,
     AllowSignIn,
@@ -15,6 +17,7 @@ from deskwright.guest.actions import (
     CreateAccount,
     EnableAccount,
     GrowPartition,
+    JoinDomain,
     RemoveAdministrator,
     RunCommand,
     SetComputerName,
@@ -33,6 +36,7 @@ _ALWAYS_MODE = 0o644
 # Windows' own rules for names: NetBIOS' 15 characters, a local account's 20.
 _COMPUTER = re.compile(r"(?!\d+$)[A-Za-z0-9]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?")
 _ACCOUNT = re.compile(r"""(?![. ]+$)[^"/\\\[\]:;|=,+*?<>@\x00-\x1f\x7f]{1,20}""")
+_DOMAIN = re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
 _PATH = re.compile(r"""[A-Za-z]:\\[^"<>|?*:\x00-\x1f]+""")
 # reg.exe gets these as command-line arguments, where a quote or a last backslash would change where one ends.
 _REGISTRY = re.compile(r"""[^"\x00-\x1f\x7f]*[^"\\\x00-\x1f\x7f]""")
@@ -87,6 +91,8 @@ def call(action: Action) -> str:
             return f"Enable-Account {quoted(_account(name))} {quoted(password)}"
         case AllowSignIn(member):
             return _member("Add-GroupMember", _REMOTE_DESKTOP_USERS, member, "allowed to sign in remotely")
+        case JoinDomain():
+            return _join_domain(action)
 
 
 def registry_commands(action: SetRegistry) -> list[list[str]]:
@@ -132,6 +138,17 @@ def _member(function: str, group: str, member: str, right: str) -> str:
     if not member or not member.isprintable():
         raise ValueError(f"{member!r} is not the name of a group's member")
     return f"{function} {quoted(group)} {quoted(member)} {quoted(right)}"
+
+
+def _join_domain(action: JoinDomain) -> str:
+    domain = _matching(_DOMAIN, action.domain, "the full DNS name of a domain").lower()
+    controller = _matching(_DOMAIN, action.controller, "the full name of a domain controller")
+    computer = _matching(_COMPUTER, action.computer_name, "a computer name of Windows")
+    if not action.one_time_password:
+        raise ValueError("a one-time password is not empty")
+    servers = _array([str(ipaddress.ip_address(server)) for server in action.name_servers])
+    values = " ".join(map(quoted, (domain, controller, computer, action.one_time_password)))
+    return f"Join-Domain {values} {servers} {quoted(NEEDS_RESTART)}"
 
 
 def _account(name: str) -> str:

@@ -63,12 +63,13 @@ def make(connection: Connection, tenant: UUID, user: UUID, made_by: str, *, life
 
 
 def look(database: Database, token: str) -> SignedIn | None:
-    """Whom the link is for; None where it does not count (any more), or its person may not sign in."""
+    """Whom the link is for; None where it does not count (any more), or its person may not sign in, or by a domain."""
     if not _may_be_one(token):
         return None
     with database.begin() as connection:
         row = connection.execute(_LOOK, {"hash": digest(token)}).one_or_none()
-        return None if row is None else sign_in.find(connection, row.tenant_id, row.user_id)
+        who = None if row is None else sign_in.find(connection, row.tenant_id, row.user_id)
+    return None if who is None or who.domain else who
 
 
 def use(database: Database, token: str, password: str) -> SignedIn | None:

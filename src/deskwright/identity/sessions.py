@@ -35,8 +35,7 @@ _FIND = text(
     SELECT s.user_id, u.user_principal_name, u.display_name, s.tenant_id, t.name AS tenant,
            s.seen_at < now() - CAST(:seen AS interval) AS unseen,
            COALESCE((SELECT jsonb_agg(jsonb_build_array(r.tenant_id, rt.name, r.role) ORDER BY r.role DESC) FROM (
-              SELECT tenant_id, role FROM role_assignments WHERE user_id = s.user_id
-              UNION ALL SELECT tenant_id, role FROM guest_roles WHERE user_id = s.user_id) r
+              SELECT DISTINCT tenant_id, role FROM held_roles WHERE user_id = s.user_id) r
               JOIN tenants rt ON rt.id = r.tenant_id), '[]') AS roles
       FROM web_sessions s JOIN users u ON u.id = s.user_id JOIN tenants t ON t.id = s.tenant_id
      WHERE s.hash = :hash AND s.expires_at > now() AND s.seen_at > now() - CAST(:idle AS interval)

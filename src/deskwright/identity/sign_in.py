@@ -1,33 +1,39 @@
 """People sign in with user name and password: found, compared, counted, and locked out for a while after many errors.
 
-Unknown user, no password set, wrong password and locked account get the same answer, after the same work. All times
-are real time.
+The password is kept here, or in the Active Directory domain that the person was synchronised from, where that domain
+is to be asked (`ldap_sign_in`). Unknown user, no password set, wrong password and locked account get the same answer,
+after the same work. All times are real time.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
 from deskwright.domain.rules import Refused
-from deskwright.identity import flows
+from deskwright.identity import flows, ldap_sign_in
+from deskwright.identity.failures import LOCKED_MINUTES, Failure
+from deskwright.identity.ldap_sign_in import Bound
 from deskwright.identity.passwords import check_password, digest, hash_password, password_matches
 from deskwright.identity.tokens import Person
 from deskwright.store import audit
 from deskwright.store.database import Database
 
 ATTEMPTS = 10
-LOCKED_MINUTES = 5
 
 _MOST = 5
 
 _BY_NAME = """
     SELECT u.id, u.tenant_id, t.name AS tenant, u.user_principal_name, u.display_name, u.account_enabled,
-           c.password_hash, c.must_change, COALESCE(c.locked_until > now(), false) AS locked
+           CASE WHEN d.id IS NULL THEN c.password_hash END AS password_hash,
+           d.id IS NULL AND c.must_change AS must_change, COALESCE(c.locked_until > now(), false) AS locked,
+           d.id AS domain_id, d.name AS domain, o.source_id,
+           COALESCE(u.on_premises_user_principal_name, u.user_principal_name) AS bind_name
       FROM tenants t JOIN users u ON u.tenant_id = t.id AND u.deleted_at IS NULL
       LEFT JOIN user_credentials c ON c.user_id = u.id
+      LEFT JOIN domains d ON d.id = u.domain_id AND d.tenant_id = t.id AND d.sign_in = 'ldap'
+      LEFT JOIN domain_objects o ON o.object_id = u.id AND o.domain_id = d.id
 """
 # A name may exist in several tenants: the one whose domain it is counts alone, and else the password tells which.
 # Otherwise who administers one tenant could keep people of another out, by giving their names to people of their own.
@@ -48,13 +54,6 @@ _FAILED = text(
 )
 
 
-class Failure(StrEnum):
-    WRONG = "wrong"
-    """Also: unknown, without a password, locked."""
-    DISABLED = "disabled"
-    """Said only to who knows the password."""
-
-
 @dataclass(frozen=True)
 class SignedIn:
     tenant_id: UUID
@@ -64,12 +63,15 @@ class SignedIn:
     """A one-time password: nothing is to be given out before it is replaced."""
     proof: str = ""
     """Which password it was, without saying it: changes when the password does."""
+    domain: str = ""
+    """The Active Directory domain that keeps the password; empty: it is kept here, if there is one."""
 
 
 def sign_in(database: Database, tenant: UUID | None, user_principal_name: str, password: str) -> "SignedIn | Failure":
     """Compare a password. `tenant` None: whichever tenant the name is of."""
+    name = user_principal_name.strip()
     with database.single.connect() as connection:
-        rows = _find(connection, tenant, user_principal_name.strip())
+        rows = _find(connection, tenant, name)
     # Compared in every case: the time it takes must not tell who exists.
     kept = [None if r.locked else r.password_hash for r in rows] or [None]
     right = next((n for n, hashed in enumerate(kept) if password_matches(hashed, password)), None)
@@ -77,7 +79,10 @@ def sign_in(database: Database, tenant: UUID | None, user_principal_name: str, p
         for wrong in rows:
             if not wrong.locked and wrong.password_hash is not None:
                 _count(database, wrong)
-        return Failure.WRONG
+        asked = _ask_domain(database, tenant, name, rows, password)
+        if isinstance(asked, Failure):
+            return asked
+        return Failure.DISABLED if not asked.account_enabled else _signed_in(asked)
     row = rows[right]
     if not row.account_enabled:
         return Failure.DISABLED
@@ -85,6 +90,23 @@ def sign_in(database: Database, tenant: UUID | None, user_principal_name: str, p
         clear = "UPDATE user_credentials SET failed_attempts = 0, locked_until = NULL WHERE user_id = :user"
         connection.execute(text(f"{clear} AND (failed_attempts > 0 OR locked_until IS NOT NULL)"), {"user": row.id})
     return _signed_in(row)
+
+
+def _ask_domain(
+    database: Database, tenant: UUID | None, name: str, rows: "Sequence[Row[tuple[object, ...]]]", password: str
+) -> "Row[tuple[object, ...]] | Failure":
+    """Whoever of `rows` the domain knows by this password.
+
+    Only where the name can mean one person: a password is never shown to the domain of a tenant that has given
+    somebody else's name to a person of its own. Every other name of the domain's people costs it a question too.
+    """
+    if len(rows) == 1 and rows[0].domain_id is not None:
+        row = rows[0]
+        bound = Bound(row.id, row.tenant_id, row.user_principal_name, row.bind_name, row.domain_id, row.source_id)
+        return ldap_sign_in.check(database, bound, password) or row
+    with database.single.connect() as connection:
+        domain = ldap_sign_in.domain_of(connection, tenant, name)
+    return Failure.WRONG if domain is None else ldap_sign_in.ask_as_nobody(database, domain)
 
 
 def find(connection: Connection, tenant: UUID, user: UUID) -> SignedIn | None:
@@ -114,7 +136,11 @@ def change_own_password(database: Database, who: SignedIn, new: str) -> bool:
 
 
 def set_password(connection: Connection, tenant: UUID, user: UUID, password: str, *, must_change: bool) -> None:
-    """Store a password's hash, lift a lock, and end what was signed in with the old one."""
+    """Store a password's hash, lift a lock, and end what was signed in with the old one.
+
+    Raises Refused where the person signs in with the password of a domain.
+    """
+    refuse_kept_elsewhere(connection, user)
     query = text(
         """
         INSERT INTO user_credentials (user_id, tenant_id, password_hash, must_change, changed_at)
@@ -130,6 +156,17 @@ def set_password(connection: Connection, tenant: UUID, user: UUID, password: str
     connection.execute(text("DELETE FROM web_sessions WHERE user_id = :user"), {"user": user})
     connection.execute(text("DELETE FROM sign_in_links WHERE user_id = :user AND used_at IS NULL"), {"user": user})
     flows.end_codes(connection, user)
+
+
+def refuse_kept_elsewhere(connection: Connection, user: UUID) -> None:
+    """Refused where the person's password is kept in an Active Directory domain, and nowhere else."""
+    query = text(
+        "SELECT d.name FROM users u JOIN domains d ON d.id = u.domain_id AND d.tenant_id = u.tenant_id "
+        "WHERE u.id = :user AND d.sign_in = 'ldap'"
+    )
+    domain = connection.execute(query, {"user": user}).scalar_one_or_none()
+    if domain is not None:
+        raise Refused("password", None, f"is kept in {domain}", code="notAllowed", remedy="Set or change it there")
 
 
 def _count(database: Database, row: "Row[tuple[object, ...]]") -> None:
@@ -155,4 +192,5 @@ def _find(connection: Connection, tenant: UUID | None, upn: str) -> "Sequence[Ro
 
 def _signed_in(row: "Row[tuple[object, ...]]") -> SignedIn:
     person = Person(row.id, row.user_principal_name, row.display_name)
-    return SignedIn(row.tenant_id, row.tenant, person, bool(row.must_change), digest(row.password_hash or ""))
+    proof = digest(row.password_hash or "")
+    return SignedIn(row.tenant_id, row.tenant, person, bool(row.must_change), proof, row.domain or "")

@@ -41,7 +41,7 @@ _FACTS = text(
     """
     SELECT t.name AS tenant, a.display_name AS app, a.permissions, a.disabled, u.user_principal_name AS upn,
            u.account_enabled AND u.deleted_at IS NULL AS enabled,
-           ARRAY(SELECT r.role FROM role_assignments r WHERE r.tenant_id = t.id AND r.user_id = u.id) AS roles
+           ARRAY(SELECT DISTINCT r.role FROM held_roles r WHERE r.tenant_id = t.id AND r.user_id = u.id) AS roles
       FROM tenants t
       LEFT JOIN app_registrations a ON a.tenant_id = t.id AND a.id = :app
       LEFT JOIN users u ON u.tenant_id = t.id AND u.id = :user

@@ -45,6 +45,12 @@ _CONNECTIONS = text(
      ORDER BY lower(display_name) LIMIT 20
     """
 )
+_DOMAINS = text(
+    """
+    SELECT id, name, sync_status = 'failed' AS failed FROM domains
+     WHERE tenant_id = :tenant AND sync_status IN ('failed', 'confirmationRequired') ORDER BY lower(name) LIMIT 20
+    """
+)
 # The last step's row ends a provisioning that went well; its index leads to the newest ones.
 _TIMES = text(
     """
@@ -80,6 +86,10 @@ class Attention:
     """Leftovers whose clean-up has failed at least once (L4)."""
     strangers: int
     failed_images: int
+    unsynchronised: Sequence[tuple[str, str]]
+    """(id, name) of domains whose last synchronisation failed."""
+    unconfirmed: Sequence[tuple[str, str]]
+    """Those whose synchronisation stopped and asks (R13)."""
 
     @property
     def nothing(self) -> bool:
@@ -92,6 +102,8 @@ class Attention:
             or self.unhealthy
             or self.stuck
             or self.failed_images
+            or self.unsynchronised
+            or self.unconfirmed
         )
 
 
@@ -111,6 +123,7 @@ def attention(database: Database, tenant: TenantRef) -> Attention:
     with database.single.connect() as connection:
         counts = connection.execute(_COUNTS, of).one()
         failed = [Failures(row.code or "", _title(row.code), row.n) for row in connection.execute(_FAILED, of)]
+        domains = connection.execute(_DOMAINS, of).all()
         unhealthy = [(str(row.id), row.display_name) for row in connection.execute(_CONNECTIONS, of)]
     return Attention(
         failed=counts.failed,
@@ -124,6 +137,8 @@ def attention(database: Database, tenant: TenantRef) -> Attention:
         stuck=counts.stuck,
         strangers=counts.strangers,
         failed_images=counts.images,
+        unsynchronised=[(str(row.id), row.name) for row in domains if row.failed],
+        unconfirmed=[(str(row.id), row.name) for row in domains if not row.failed],
     )
 
 

@@ -286,6 +286,8 @@ def _policy_now(connection: Connection, tenant: TenantRef, row: Row[Any]) -> Can
     verdict = next((v for v in decide(known) if v.plan_id == row.plan_id), None) if known else None
     if known is None or verdict is None or row.plan_id not in known.licences:
         raise Refused("license", row.plan_name, f"{row.user_principal_name} does not hold this licence")
+    if not known.exists:
+        raise Refused("userPrincipalName", row.user_principal_name, "the user was deleted", code="userNotFound")
     if verdict.policy is None:
         raise Refused("policy", None, f"no policy reaches {row.user_principal_name}")
     return verdict.policy

@@ -1,9 +1,12 @@
-"""Network connections: the customer's networks that Cloud PCs are put into. reconcile.health checks them."""
+"""Network connections: the customer's networks that Cloud PCs are put into. reconcile.health checks them.
 
-import ipaddress
+A join account's password is tried when it is entered, where the site's directory is a real one, before anything is
+changed. A domain that cannot be asked then takes it: whoever sets up a connection need not wait for it, and the checks
+that follow tell.
+"""
+
 import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,9 +17,10 @@ from deskwright.checks.table import CHECKS
 from deskwright.domain.rules import Refused
 from deskwright.operations import named, sites
 from deskwright.operations.change import Change, TenantRef, change
+from deskwright.operations.connection_rules import HYBRID, check_properties
 from deskwright.operations.named import Item, Noun
-from deskwright.providers.contract import Network, ProviderError
-from deskwright.providers.registry import providers_for
+from deskwright.providers.contract import JoinAccount, Network, ProviderError
+from deskwright.providers.registry import providers_for, refuse_join_account
 from deskwright.provision.sites import load_site
 from deskwright.store.audit import event
 from deskwright.store.database import Database
@@ -24,18 +28,6 @@ from deskwright.store.secrets import Secrets
 from deskwright.store.tables import connection_checks, connections
 
 log = logging.getLogger(__name__)
-
-HYBRID = "hybridAzureADJoin"
-TYPES = (HYBRID, "azureADJoin")
-_DNS_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
-_DISTINGUISHED_NAME = re.compile(r"(OU|CN)=.+", re.IGNORECASE)
-_UPN = re.compile(r"[^\s@\\]+@[^\s@\\]+")
-# What only a hybrid join needs: column -> property.
-_AD = {
-    "ad_domain_name": "adDomainName",
-    "organizational_unit": "organizationalUnit",
-    "ad_domain_username": "adDomainUsername",
-}
 
 
 def _present(row: "Row[Any]") -> Item:
@@ -53,6 +45,7 @@ def _present(row: "Row[Any]") -> Item:
         "adDomainUsername": row.ad_domain_username,
         "healthCheckStatus": row.health_status,
         "healthCheckRunning": row.checking,
+        "healthCheckStartedDateTime": row.checking_since,
         **({"keptProperties": row.kept_properties} if row.kept_properties else {}),
         "lastCheckedDateTime": row.checked_at,
         "createdDateTime": row.created_at,
@@ -71,7 +64,10 @@ _USES = text(
                   WHERE pc.connection_id = k.id ORDER BY lower(p.display_name)) AS policies,
            EXISTS (SELECT 1 FROM cloud_pcs c WHERE c.connection_id = k.id AND c.status <> 'gone')
              OR EXISTS (SELECT 1 FROM runs r WHERE r.tenant_id = :tenant AND r.state = 'active'
-                         AND r.policy -> 'connections' @> to_jsonb(k.id::text)) AS "cloudPcs"
+                         AND r.policy -> 'connections' @> to_jsonb(k.id::text)) AS "cloudPcs",
+           -- By its account they are disabled when their Cloud PCs have been cleaned up.
+           (SELECT count(*) FROM activedirectory.computer_accounts a
+             WHERE a.tenant_id = :tenant AND a.connection_id = k.id AND a.released_at IS NULL) AS accounts
       FROM connections k JOIN sites s ON s.id = k.site_id WHERE k.tenant_id = :tenant AND k.id = ANY(:ids)
     """
 )
@@ -121,12 +117,13 @@ def create(
         "ad_domain_username": ad_domain_username.strip() or None,
     }
     check_properties(values, has_password=bool(ad_domain_password))
+    if ad_domain_password:
+        with database.single.connect() as reading:
+            place = _site(reading, tenant, region, values["network"] or "").id
+        refuse_join_account(database, load_site(database, place), _joiner(values, ad_domain_password))
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         named.refuse_taken(opened.connection, tenant, CONNECTION, name)
-        if region:
-            site = sites.in_region(opened.connection, tenant, region)
-        else:
-            site = sites.of_network(opened.connection, tenant, values["network"] or "")
+        site = _site(opened.connection, tenant, region, values["network"] or "")
         row = named.create(
             opened,
             CONNECTION,
@@ -163,6 +160,9 @@ def set_(
 
     A password needs `secrets`; `kept` properties are put beside those it had, None takes one away.
     """
+    entered = {"ad_domain_name": ad_domain_name, "ad_domain_username": ad_domain_username}
+    if ad_domain_password is not None or any(value is not None for value in entered.values()):
+        _try_account(database, tenant, connection, entered, ad_domain_password)
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, CONNECTION, connection)
         texts = {
@@ -182,6 +182,8 @@ def set_(
         site = None if region is None else sites.in_region(opened.connection, tenant, region).id
         if site is not None and site != row.site_id:
             _refuse_in_use(opened, row, "region", region, "can move to another site only while nothing uses it")
+        if given.get("ad_domain_name", row.ad_domain_name or "").lower() != (row.ad_domain_name or "").lower():
+            _refuse_accounts(opened, row, given["ad_domain_name"])
         after = named.modify(opened, CONNECTION, row, site_id=site, **given)
         if ad_domain_password is not None and secrets is not None:
             after = _new_password(opened, after, ad_domain_password, secrets)
@@ -204,6 +206,7 @@ def set_password(
     confirmed: bool = False,
 ) -> Item:
     """Replace the join account's password; it can never be read again, and the connection is checked anew."""
+    _try_account(database, tenant, connection, {}, password)
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, CONNECTION, connection)
         row = _new_password(opened, row, password, secrets)
@@ -276,7 +279,7 @@ class Use:
 def uses(connection: Connection, tenant: TenantRef, ids: Sequence[UUID]) -> dict[UUID, Use]:
     """Whether policies or Cloud PCs use these connections; one query, however many."""
     rows = connection.execute(_USES, {"tenant": tenant.id, "ids": list(ids)})
-    return {row.id: Use(bool(row.policies) or row.cloudPcs, row.cloudPcs) for row in rows}
+    return {row.id: Use(bool(row.policies) or row.cloudPcs or row.accounts > 0, row.cloudPcs) for row in rows}
 
 
 def _check_result(row: "Row[Any]") -> Item:
@@ -291,6 +294,7 @@ def _check_result(row: "Row[Any]") -> Item:
         "recommendedAction": check.remedy if check and not ended_well else None,
         "startDateTime": row.started_at,
         "endDateTime": row.ended_at,
+        "durationInSeconds": None if row.seconds is None else round(row.seconds, 3),
     }
 
 
@@ -302,13 +306,39 @@ def _with_use(connection: Connection, tenant: TenantRef, rows: "list[Row[Any]]")
             **_present(row),
             "region": uses[row.id].site,
             "virtualNetworkLocation": uses[row.id].region,
-            "inUse": bool(uses[row.id].policies) or uses[row.id].cloudPcs,
+            "inUse": bool(uses[row.id].policies) or uses[row.id].cloudPcs or uses[row.id].accounts > 0,
             "inUseByCloudPc": uses[row.id].cloudPcs,
+            "computerAccounts": uses[row.id].accounts,
             "provisioningPolicies": uses[row.id].policies,
             "nextCheckDateTime": row.next_check_at,
         }
         for row in rows
     ]
+
+
+def _site(connection: Connection, tenant: TenantRef, region: str | None, network: str) -> "Row[Any]":
+    return sites.in_region(connection, tenant, region) if region else sites.of_network(connection, tenant, network)
+
+
+def _joiner(values: Mapping[str, Any], password: str) -> JoinAccount:
+    return JoinAccount(values["ad_domain_name"] or "", values["ad_domain_username"] or "", password)
+
+
+def _try_account(
+    database: Database, tenant: TenantRef, name: str, entered: Mapping[str, str | None], password: str | None
+) -> None:
+    """Refused where the domain does not take the account as it would be from now on. Nothing is locked meanwhile: it
+    may take seconds."""
+    with database.single.connect() as reading:
+        row = named.one(reading, tenant, CONNECTION, name)
+    now = {column: value.strip() for column, value in entered.items() if value is not None}
+    values = {**row._mapping, **now}
+    if row.connection_type != HYBRID or password == "" or (password is None and values == dict(row._mapping)):
+        return
+    if password is None and row.ad_domain_password is not None and database.secrets is not None:
+        password = database.secrets.decrypt(bytes(row.ad_domain_password))
+    if password:
+        refuse_join_account(database, load_site(database, row.site_id), _joiner(values, password))
 
 
 def _new_password(opened: Change, row: "Row[Any]", password: str, secrets: Secrets) -> "Row[Any]":
@@ -328,55 +358,27 @@ def _new_password(opened: Change, row: "Row[Any]", password: str, secrets: Secre
 
 def _refuse_in_use(opened: Change, row: "Row[Any]", field: str, value: Any, rule: str) -> None:
     uses = opened.connection.execute(_USES, {"tenant": opened.tenant.id, "ids": [row.id]}).one()
-    if uses.policies or uses.cloudPcs:
+    if uses.policies or uses.cloudPcs or uses.accounts:
         users = [*(f"policy {p}" for p in uses.policies), *(["Cloud PCs"] if uses.cloudPcs else [])]
+        if uses.accounts and not uses.cloudPcs:
+            users += [f"{uses.accounts} computer accounts of Cloud PCs that are cleaned up by its join account"]
         raise Refused(field, value, f"{rule}: {', '.join(users)}", code="notAllowed")
+
+
+def _refuse_accounts(opened: Change, row: "Row[Any]", domain: str) -> None:
+    """Only an account of the domain that computers joined can disable them there."""
+    uses = opened.connection.execute(_USES, {"tenant": opened.tenant.id, "ids": [row.id]}).one()
+    if uses.accounts:
+        left = f"{uses.accounts} computer accounts in {row.ad_domain_name} are disabled by its join account"
+        rule = f"can name another domain only when its Cloud PCs are cleaned up: {left}"
+        raise Refused("adDomainName", domain, rule, code="notAllowed")
 
 
 def _check_soon(opened: Change, row: "Row[Any]") -> "Row[Any]":
     c = connections.c
     query = update(connections).where(c.tenant_id == opened.tenant.id, c.id == row.id)
-    soon = query.values(next_check_at=func.tenant_now(opened.tenant.id)).returning(*c)
+    # Should a look be under way, it is of what the connection was: the next one begins with the first check.
+    soon = query.values(next_check_at=func.tenant_now(opened.tenant.id), checking=False, checking_since=None).returning(
+        *c
+    )
     return opened.connection.execute(soon).one()
-
-
-def check_properties(values: Mapping[str, Any], *, has_password: bool) -> None:
-    """Refused names the property; `values` are columns."""
-    for refused in broken_rules(values, has_password=has_password):
-        raise refused
-
-
-def broken_rules(values: Mapping[str, Any], *, has_password: bool) -> Iterator[Refused]:
-    """Each property that breaks a rule, for forms that tell all of them; `values` are columns."""
-    kind = values["connection_type"]
-    if kind not in TYPES:
-        yield Refused("connectionType", kind, f"must be one of: {', '.join(TYPES)}")
-        return
-    yield from _broken_subnet(values["subnet"])
-    if kind != HYBRID:
-        for column, field in _AD.items():
-            if values[column]:
-                yield Refused(field, values[column], f"belongs to connections of type {HYBRID} only")
-        if has_password:
-            yield Refused("adDomainPassword", None, f"belongs to connections of type {HYBRID} only")
-        return
-    domain, unit, account = (values[column] or "" for column in _AD)
-    if not _DNS_NAME.fullmatch(domain):
-        yield Refused("adDomainName", domain, "must be the domain's full DNS name, such as corp.contoso.com")
-    if unit and not _DISTINGUISHED_NAME.fullmatch(unit):
-        yield Refused(
-            "organizationalUnit", unit, "must be a distinguished name, such as OU=CloudPCs,DC=corp,DC=contoso,DC=com"
-        )
-    if not _UPN.fullmatch(account):
-        yield Refused("adDomainUsername", account, "must be the join account's UPN, such as joiner@corp.contoso.com")
-    if not has_password:
-        yield Refused("adDomainPassword", None, "is needed to join computers to the domain")
-
-
-def _broken_subnet(subnet: str) -> Iterator[Refused]:
-    """A subnet may be a cloud's resource name; where it is written in numbers they must be a network."""
-    if re.fullmatch(r"[0-9a-fA-F.:]+/\d+", subnet):
-        try:
-            ipaddress.ip_network(subnet)
-        except ValueError as wrong:
-            yield Refused("subnet", subnet, f"is not a subnet: {wrong}")

@@ -263,12 +263,16 @@ def _untold(world: World, tenant: UUID | None) -> Iterator[Finding]:
     with world.database.single.connect() as connection:
         trouble = notifications.trouble(connection, tenant)
     for found in trouble:
-        mend = (
-            "Look at DESKWRIGHT_SMTP_URL and the mail server's log"
-            if found["channel"] == Channel.MAIL
-            else f"Look at the receiver, or deskwright tenant set --setting webhookUrl=... --tenant {found['tenant']}"
-        )
-        detail = f"{found['tenant']}: {found['failing']} by {found['channel']} did not get through: {found['error']}"
+        of = found["tenant"]
+        if found["channel"] == Channel.MAIL:
+            mend = "Look at DESKWRIGHT_SMTP_URL and the mail server's log"
+        elif found["dead"]:
+            mend = f"deskwright webhook list --tenant {of} shows them, deskwright webhook retry sends them again"
+        else:
+            mend = f"Look at the receiver, or deskwright tenant set --setting webhookUrl=... --tenant {of}"
+        dead = f", {found['dead']} of them were given up" if found["dead"] else ""
+        dead += f", {found['waiting']} wait" if found["waiting"] else ""
+        detail = f"{of}: {found['failing']} by {found['channel']} did not get through{dead}: {found['error']}"
         yield Finding("Notifications", "warn", detail, mend)
     if not trouble:
         yield Finding("Notifications", "ok", "the last ones got through, or there were none")

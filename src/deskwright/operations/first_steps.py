@@ -58,7 +58,8 @@ _STAND = text(
            EXISTS (SELECT 1 FROM cloud_pcs WHERE tenant_id = :tenant AND status = ANY(:usable)) AS usable,
            EXISTS (SELECT 1 FROM cloud_pcs WHERE tenant_id = :tenant AND status <> 'gone') AS live,
            EXISTS (SELECT 1 FROM user_credentials c JOIN users u ON u.id = c.user_id AND u.deleted_at IS NULL
-                    WHERE u.tenant_id = :tenant AND u.id IS DISTINCT FROM CAST(:me AS uuid)) AS others
+                    WHERE u.tenant_id = :tenant AND c.password_hash IS NOT NULL
+                      AND u.id IS DISTINCT FROM CAST(:me AS uuid)) AS others
       FROM tenants t WHERE t.id = :tenant
     """
 )
@@ -105,7 +106,8 @@ _UNINVITED = text(
              WHERE l.user_id = u.id AND l.used_at IS NULL AND l.expires_at > now()) AS link_until
       FROM users u WHERE u.tenant_id = :tenant AND u.deleted_at IS NULL AND u.account_enabled
        AND u.id IS DISTINCT FROM CAST(:me AS uuid)
-       AND NOT EXISTS (SELECT 1 FROM user_credentials c WHERE c.user_id = u.id)
+       AND NOT EXISTS (SELECT 1 FROM user_credentials c WHERE c.user_id = u.id AND c.password_hash IS NOT NULL)
+       AND NOT EXISTS (SELECT 1 FROM domains d WHERE d.id = u.domain_id AND d.sign_in = 'ldap')
        AND EXISTS (SELECT 1 FROM memberships m JOIN policy_assignments a ON a.group_id = m.group_id
                     WHERE m.user_id = u.id)
      ORDER BY lower(u.user_principal_name) LIMIT :limit

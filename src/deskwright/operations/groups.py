@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from deskwright.domain.rules import Refused
-from deskwright.operations import named
+from deskwright.operations import last_administrator, named, synchronised
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item, Noun
 from deskwright.operations.users import USER
@@ -115,6 +115,15 @@ def set_(
     name = None if display_name is None else named.check_name("displayName", display_name)
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, GROUP, group)
+        synchronised.refuse_change(
+            opened.connection, row, row.display_name, {"display_name": "displayName"}, display_name=name
+        )
+        if (
+            profile is not None
+            and "description" in profile
+            and profile["description"] != row.profile.get("description")
+        ):
+            synchronised.refuse(opened.connection, row, row.display_name, "description")
         if name is not None:
             named.refuse_taken(opened.connection, tenant, GROUP, name, besides=row.id)
         kept = None if profile is None else {**row.profile, **profile}
@@ -128,13 +137,15 @@ def delete(database: Database, tenant: TenantRef, actor: str, group: str, *, con
     """Delete a group: its members lose what they had through it (E8). What it was is kept in the audit log (R13)."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, GROUP, group)
+        synchronised.refuse(opened.connection, row, row.display_name, "group")
         of = {"tenant": tenant.id, "group": row.id}
         uses = opened.connection.execute(_USES, of).one()
         members = list(opened.connection.execute(_MEMBER_NAMES, of).scalars())
         if uses.policies or uses.plans:
             touch_members(opened, [row.id], "Group deleted", row.display_name)
         lost = {"provisioningPolicies": uses.policies, "servicePlans": uses.plans, "userSettings": uses.settings}
-        named.remove(opened, GROUP, row, members=members, **lost)
+        with last_administrator.kept(opened.connection, tenant, actor, field="group"):
+            named.remove(opened, GROUP, row, members=members, **lost)
         return _present(row)
 
 
@@ -154,9 +165,11 @@ def remove_members(
     """Take people out of a group; those who are not in it are no error."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, GROUP, group)
+        synchronised.refuse(opened.connection, row, row.display_name, "members")
         people = named.several(opened.connection, tenant, USER, users)
         of = {"tenant": tenant.id, "group": row.id, "users": [p.id for p in people]}
-        gone = set(opened.connection.execute(_REMOVE, of).scalars())
+        with last_administrator.kept(opened.connection, tenant, actor, field="members"):
+            gone = set(opened.connection.execute(_REMOVE, of).scalars())
         removed = [p for p in people if p.id in gone]
         names = _write(opened, row, removed, "Remove group members", "removed", "Removed from group")
         return {**_present(row), "removed": names}
@@ -174,6 +187,7 @@ def show(database: Database, tenant: TenantRef, group: str) -> Item:
         uses = connection.execute(_USES, {"group": row.id}).one()
         return {
             **_present(row),
+            "onPremisesDomainName": synchronised.domain_of(connection, row),
             "memberCount": uses.members,
             "provisioningPolicies": uses.policies,
             "servicePlans": uses.plans,
@@ -198,6 +212,7 @@ def touch_members(opened: Change, ids: Sequence[UUID], happened: str, subject: s
 
 def put(opened: Change, row: "Row[Any]", people: "list[Row[Any]]") -> list[str]:
     """Put people into a group, in an open change; the names of those who were not in it."""
+    synchronised.refuse(opened.connection, row, row.display_name, "members")
     of = {"tenant": opened.tenant.id, "group": row.id, "users": [p.id for p in people]}
     new = set(opened.connection.execute(_ADD, of).scalars())
     return _write(opened, row, [p for p in people if p.id in new], "Add group members", "added", "Added to group")

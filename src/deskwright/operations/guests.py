@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from deskwright.domain.rules import NotFound, Refused
-from deskwright.identity.permissions import ADMINISTRATOR
 from deskwright.operations import last_administrator, named
 from deskwright.operations.change import TenantRef, change
 from deskwright.operations.named import Item
@@ -43,8 +42,7 @@ _TAKE = text("DELETE FROM guest_roles WHERE tenant_id = :tenant AND user_id = :u
 _TENANTS = text(
     """
     SELECT t.id, t.name, held.role FROM (
-      SELECT tenant_id, role FROM role_assignments WHERE user_id = :user
-      UNION ALL SELECT tenant_id, role FROM guest_roles WHERE user_id = :user) held
+      SELECT DISTINCT tenant_id, role FROM held_roles WHERE user_id = :user) held
       JOIN tenants t ON t.id = held.tenant_id ORDER BY lower(t.name), held.role
     """
 )
@@ -62,9 +60,8 @@ def assign(database: Database, tenant: TenantRef, actor: str, role: str, user: s
         before = opened.connection.execute(_ONE, of).one_or_none()
         if before is not None and before.role == name:
             return _present(before)
-        if before is not None and before.role == ADMINISTRATOR:
-            last_administrator.refuse_own(opened.connection, tenant, actor, [row.id])
-        opened.connection.execute(_GIVE, {**of, "role": name})
+        with last_administrator.kept(opened.connection, tenant, actor):
+            opened.connection.execute(_GIVE, {**of, "role": name})
         after = opened.connection.execute(_ONE, of).one()
         item, old = _present(after), None if before is None else _present(before)
         opened.audit("Assign guest role", "roleAssignment", [event(row.id, row.user_principal_name, old, item)])
@@ -83,10 +80,9 @@ def unassign(database: Database, tenant: TenantRef, actor: str, role: str, user:
         if len(found) > 1:
             homes = ", ".join(row.home for row in found)
             raise Refused("user", user, f"is the name of several guests, from {homes}", remedy="Name one by id")
-        if name == ADMINISTRATOR:
-            last_administrator.refuse_own(opened.connection, tenant, actor, [found[0].id])
         item = _present(found[0])
-        opened.connection.execute(_TAKE, {"tenant": tenant.id, "user": found[0].id})
+        with last_administrator.kept(opened.connection, tenant, actor):
+            opened.connection.execute(_TAKE, {"tenant": tenant.id, "user": found[0].id})
         gone = event(found[0].id, found[0].user_principal_name, item, None)
         opened.audit("Unassign guest role", "roleAssignment", [gone])
         return item

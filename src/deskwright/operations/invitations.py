@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, text
 
 from deskwright.domain.notices import invitation
 from deskwright.domain.rules import Refused
-from deskwright.identity import links
+from deskwright.identity import links, sign_in
 from deskwright.identity.permissions import ADMINISTRATOR
 from deskwright.operations import mail, named, roles, users
 from deskwright.operations.change import TenantRef, change
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 _SIGNED_IN = text(
     """
     SELECT EXISTS (
-      SELECT 1 FROM users u JOIN user_credentials c ON c.user_id = u.id
-       WHERE u.deleted_at IS NULL AND u.account_enabled AND u.id IN (
-         SELECT user_id FROM role_assignments WHERE tenant_id = :tenant AND role = :role
-         UNION ALL SELECT user_id FROM guest_roles WHERE tenant_id = :tenant AND role = :role))
+      SELECT 1 FROM users u LEFT JOIN user_credentials c ON c.user_id = u.id
+        LEFT JOIN domains d ON d.id = u.domain_id AND d.tenant_id = u.tenant_id AND d.sign_in = 'ldap'
+       WHERE u.deleted_at IS NULL AND u.account_enabled AND (c.password_hash IS NOT NULL OR d.id IS NOT NULL)
+         AND u.id IN (SELECT user_id FROM held_roles WHERE tenant_id = :tenant AND role = :role))
     """
 )
 
@@ -46,6 +46,7 @@ def invite(
         if not row.account_enabled:
             remedy = f"deskwright user set {row.user_principal_name} --enabled"
             raise Refused("user", row.user_principal_name, "is disabled and may not sign in", remedy=remedy)
+        sign_in.refuse_kept_elsewhere(opened.connection, row.id)
         link = links.make(opened.connection, tenant.id, row.id, actor)
         after = {"oneTimeLink": "made", "expiresDateTime": link.expires_at}
         opened.audit("Invite user", USER.kind, [event(row.id, row.user_principal_name, None, after)])

@@ -1,7 +1,8 @@
 """Telling people by mail and webhook what happened to their Cloud PC (R9, R16).
 
 Workers do this beside their runs, every few seconds: *look* finds what happened and writes a row for each thing and
-channel, *send* sends the rows that are due. A row is claimed by moving its next time on, sent, and marked: whoever dies
+channel, *send* sends the rows that are due. What changes a status writes its event itself, by a trigger, in the same
+transaction (R6). A row is claimed by moving its next time on, sent, and marked: whoever dies
 in between sends it again later, and nobody sends it after it was marked. Nothing of this happens inside a run.
 """
 
@@ -15,7 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from deskwright.domain.notices import EVENT_TYPES, REMINDERS, About, Channel, Kind, letter, pause_after
+from deskwright.domain.notices import EVENT_TYPES, REMINDERS, TRIES, About, Channel, Kind, letter, pause_after
 from deskwright.domain.rules import Refused
 from deskwright.domain.status import TAKEN_AWAY, Status
 from deskwright.operations import mail, webhooks
@@ -26,6 +27,7 @@ from deskwright.provision.context import World
 from deskwright.settings import Settings
 from deskwright.store.database import Database
 from deskwright.store.secrets import Secrets
+from deskwright.telemetry.metrics import NOTIFICATIONS
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ MARGIN = timedelta(seconds=15)
 _LONGEST_BEHIND = timedelta(hours=1)
 _LEASE = timedelta(minutes=5)
 _BATCH = 50
-_KEPT = timedelta(days=90)
+_KEPT, _EVENTS_KEPT = timedelta(days=90), timedelta(days=7)
 
 _HANDED_OVER = f"('{Status.PROVISIONED}', '{Status.WARNINGS}', " + ", ".join(f"'{s}'" for s in sorted(TAKEN_AWAY)) + ")"
 _HOURS = {kind: int(before.total_seconds() // 3600) for kind, before in REMINDERS.items()}
@@ -93,13 +95,18 @@ _LOOK = text(
     ON CONFLICT DO NOTHING
     """
 )
+# An event of a status that was taken is of no use to anybody soon; the rest says what somebody was told.
 _FORGET = text(
-    """
+    f"""
     DELETE FROM notifications WHERE id IN (
       SELECT old.id FROM tenants t CROSS JOIN LATERAL (
-        SELECT n.id FROM notifications n
-         WHERE n.tenant_id = t.id AND n.about < tenant_now(t.id) - CAST(:kept AS interval) AND n.state <> 'pending'
-         ORDER BY n.about LIMIT 100) old)
+        (SELECT n.id FROM notifications n
+          WHERE n.tenant_id = t.id AND n.about < tenant_now(t.id) - CAST(:kept AS interval) AND n.state <> 'pending'
+          ORDER BY n.about LIMIT 100)
+        UNION ALL
+        (SELECT n.id FROM notifications n
+          WHERE n.tenant_id = t.id AND n.about < tenant_now(t.id) - CAST(:events_kept AS interval)
+            AND n.kind = '{Kind.STATUS}' AND n.state IN ('sent', 'discarded') ORDER BY n.about LIMIT 1000)) old)
     """
 )
 
@@ -108,26 +115,38 @@ _REMINDS = " ".join(
     f"AND c.grace_ends_at - make_interval(hours => {hours}) = n.about"
     for kind, hours in _HOURS.items()
 )
-# What was written down may be over when its time comes: `holds` says whether it is still so.
+# What was written down may be over when its time comes: `holds` says whether it is still so. A change of a status is
+# never over. The events of one Cloud PC go one after the other: while one waits for its next try, the later ones do.
 _CLAIM = text(
     f"""
-    WITH due AS (
-      SELECT id FROM notifications WHERE state = 'pending' AND next_at <= now()
-         AND NOT (channel = '{Channel.MAIL}' AND :no_mail)
-         AND NOT (channel = '{Channel.WEBHOOK}' AND tenant_id = ANY(CAST(:no_webhook AS uuid[])))
-       ORDER BY next_at LIMIT :batch FOR UPDATE SKIP LOCKED),
+    WITH mails AS (
+      SELECT id FROM notifications
+       WHERE channel = '{Channel.MAIL}' AND state = 'pending' AND next_at <= now() AND NOT :no_mail
+       ORDER BY next_at, number LIMIT :batch FOR UPDATE SKIP LOCKED),
+    events AS (
+      SELECT d.id FROM tenants t CROSS JOIN LATERAL (
+        SELECT n.id FROM notifications n
+         WHERE n.tenant_id = t.id AND n.channel = '{Channel.WEBHOOK}' AND n.state = 'pending' AND n.next_at <= now()
+           AND NOT EXISTS (SELECT 1 FROM notifications e WHERE e.cloud_pc_id = n.cloud_pc_id AND e.number < n.number
+                              AND e.state = 'pending' AND e.channel = '{Channel.WEBHOOK}')
+         ORDER BY n.next_at, n.number LIMIT :batch FOR UPDATE SKIP LOCKED) d
+       WHERE NOT (t.id = ANY(CAST(:no_webhook AS uuid[])))
+         AND (t.webhook_retry_at IS NULL OR t.webhook_retry_at <= now())),
+    due AS (SELECT id FROM mails UNION ALL SELECT id FROM events),
     claimed AS (
       UPDATE notifications n SET attempts = n.attempts + 1, next_at = now() + CAST(:lease AS interval)
         FROM due WHERE n.id = due.id RETURNING n.*)
-    SELECT n.id, n.tenant_id, n.kind, n.channel, n.about, n.attempts, t.name AS tenant, t.settings,
+    SELECT n.id, n.tenant_id, n.kind, n.channel, n.about, n.attempts, n.number, n.data,
+           t.webhook_failures, t.name AS tenant, t.settings,
            c.id AS cloud_pc_id, c.display_name, c.device_name, c.status, c.policy_name, c.grace_ends_at,
            p.display_name AS plan, u.user_principal_name, u.display_name AS person, COALESCE(u.mail, '') AS mail,
            u.account_enabled AND u.deleted_at IS NULL AS reachable,
            CASE n.kind WHEN '{Kind.READY}' THEN c.status IN {_HANDED_OVER} AND c.provisioned_at = n.about
+                       WHEN '{Kind.STATUS}' THEN true
                        WHEN '{Kind.GRACE}' THEN c.status = '{Status.IN_GRACE}' AND c.status_since = n.about
                        {_REMINDS} ELSE false END AS holds
       FROM claimed n JOIN tenants t ON t.id = n.tenant_id JOIN cloud_pcs c ON c.id = n.cloud_pc_id
-      JOIN users u ON u.id = c.user_id JOIN service_plans p ON p.id = c.plan_id ORDER BY n.about, n.id
+      JOIN users u ON u.id = c.user_id JOIN service_plans p ON p.id = c.plan_id ORDER BY n.about, n.number
     """
 )
 # Only whoever holds the claim writes: one that has run out, and was taken over, has another number of attempts.
@@ -135,21 +154,37 @@ _MINE = "WHERE id = :id AND state = 'pending' AND attempts = :attempts"
 _SENT = text(f"UPDATE notifications SET state = 'sent', sent_at = now(), last_error = NULL {_MINE}")
 _DROP = text(f"DELETE FROM notifications {_MINE}")
 _GIVE_BACK = text(f"UPDATE notifications SET attempts = attempts - 1, next_at = now() {_MINE}")
+# One that is away altogether is left alone for a while: it would keep the others waiting, and every event would use up
+# its tries although it was never sent.
+_AWAY = text(
+    "UPDATE tenants SET webhook_failures = webhook_failures + 1, webhook_retry_at = now() + CAST(:pause AS interval) "
+    "WHERE id = :tenant"
+)
+_BACK = text(
+    "UPDATE tenants SET webhook_failures = 0, webhook_retry_at = NULL WHERE id = :tenant AND webhook_failures > 0"
+)
 _FAILED = text(
     f"""
     UPDATE notifications SET last_error = :error, next_at = now() + COALESCE(CAST(:pause AS interval), interval '0'),
            state = CASE WHEN CAST(:pause AS interval) IS NULL THEN 'failed' ELSE 'pending' END {_MINE}
     """
 )
+# A mail that was given up is no trouble once another got through; a dead letter waits for somebody.
 _TROUBLE = text(
-    """
-    SELECT t.name AS tenant, n.channel, count(*) FILTER (WHERE n.last_error IS NOT NULL) AS failing,
-           (array_agg(n.last_error ORDER BY n.next_at DESC) FILTER (WHERE n.last_error IS NOT NULL))[1] AS error
-      FROM notifications n JOIN tenants t ON t.id = n.tenant_id
-     WHERE n.attempts > 0 AND (CAST(:tenant AS uuid) IS NULL OR n.tenant_id = :tenant)
-     GROUP BY t.name, n.channel
-    HAVING bool_or(n.state = 'pending' AND n.last_error IS NOT NULL)
-        OR max(n.next_at) FILTER (WHERE n.state = 'failed') > COALESCE(max(n.sent_at), '-infinity')
+    f"""
+    SELECT t.name AS tenant, n.channel, n.failing, n.dead, n.error, CASE WHEN n.channel = '{Channel.WEBHOOK}' THEN (
+             SELECT count(*) FROM notifications w WHERE w.tenant_id = t.id AND w.channel = '{Channel.WEBHOOK}'
+                AND w.state = 'pending') ELSE 0 END AS waiting FROM tenants t CROSS JOIN LATERAL (
+      SELECT x.channel, count(*) AS failing, count(*) FILTER (WHERE x.state = 'failed') AS dead,
+             bool_or(x.state = 'pending') AS trying, max(x.next_at) FILTER (WHERE x.state = 'failed') AS given_up,
+             (array_agg(x.last_error ORDER BY x.next_at DESC))[1] AS error
+        FROM notifications x
+       WHERE x.tenant_id = t.id AND x.last_error IS NOT NULL AND x.state IN ('pending', 'failed')
+       GROUP BY x.channel) n
+     WHERE (CAST(:tenant AS uuid) IS NULL OR t.id = :tenant)
+       AND (n.trying OR n.channel = '{Channel.WEBHOOK}' OR n.given_up > COALESCE((
+             SELECT max(m.sent_at) FROM notifications m
+              WHERE m.tenant_id = t.id AND m.channel = '{Channel.MAIL}' AND m.state = 'sent'), '-infinity'))
      ORDER BY 1, 2
     """
 )
@@ -168,10 +203,7 @@ def look(database: Database, settings: Settings, running: timedelta = timedelta(
     """Write down what people are to be told; returns how many rows. Nothing from before a channel was switched on."""
     values = {"mail": _mail_is_set(settings), "margin": MARGIN, "running": running, "longest_behind": _LONGEST_BEHIND}
     with database.single.connect() as connection:
-        found = connection.execute(_LOOK, values).rowcount
-        if found:
-            connection.execute(_FORGET, {"kept": _KEPT})
-    return found
+        return connection.execute(_LOOK, values).rowcount
 
 
 def send(world: World, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -197,6 +229,9 @@ def send(world: World, stopping: Callable[[], bool] = lambda: False) -> int:
                     sent += _try(world, row, mailer, broken)
             if not batch:
                 break
+    if sent:
+        with world.database.single.connect() as connection:
+            connection.execute(_FORGET, {"kept": _KEPT, "events_kept": _EVENTS_KEPT})
     return sent
 
 
@@ -206,7 +241,8 @@ def webhook_secret(secrets: Secrets, tenant: TenantRef) -> str:
 
 
 def trouble(connection: Connection, tenant: UUID | None = None) -> list[Item]:
-    """Where the last thing that was to be told did not get through: tenant, channel, how many failing, an error."""
+    """Where something that was to be told did not get through: tenant, channel, how many failing, how many of them
+    for good, how many events wait, an error."""
     return [dict(row._mapping) for row in connection.execute(_TROUBLE, {"tenant": tenant})]
 
 
@@ -224,6 +260,9 @@ def _claim(database: Database, broken: Mapping[UUID | None, NotSent]) -> "list[R
 def _try(world: World, row: "Row[Any]", mailer: Mailer | None, broken: dict[UUID | None, NotSent]) -> int:
     """1 where it was sent."""
     place = None if row.channel == Channel.MAIL else row.tenant_id
+    if place is not None and place in broken:
+        _mark(world.database, _GIVE_BACK, row)
+        return 0
     try:
         if place in broken:
             raise broken[place]
@@ -237,15 +276,28 @@ def _try(world: World, row: "Row[Any]", mailer: Mailer | None, broken: dict[UUID
         if failure.whole and place not in broken:
             broken[place] = failure
             log.warning("people of %s could not be told by %s: %s", row.tenant, row.channel, failure.reason)
+            if place is not None:
+                _leave_alone(world.database, row)
         pause = None if failure.for_good else pause_after(row.attempts)
         _mark(world.database, _FAILED, row, error=failure.reason, pause=pause)
+        NOTIFICATIONS.count(row.channel, "failed" if pause else "deadLetter")
         return 0
     except Exception as bug:  # one that cannot be written must not keep the others waiting
         log.exception("notification %s could not be written", row.id)
         _mark(world.database, _FAILED, row, error=f"{type(bug).__name__}: {bug}"[:300], pause=pause_after(row.attempts))
         return 0
     _mark(world.database, _SENT, row)
+    if place is not None and row.webhook_failures:
+        with world.database.begin() as connection:
+            connection.execute(_BACK, {"tenant": place})
+    NOTIFICATIONS.count(row.channel, "sent")
     return 1
+
+
+def _leave_alone(database: Database, row: "Row[Any]") -> None:
+    pause = pause_after(min(row.webhook_failures + 1, TRIES - 1))
+    with database.begin() as connection:
+        connection.execute(_AWAY, {"tenant": row.tenant_id, "pause": pause})
 
 
 def _send_mail(settings: Settings, mailer: Mailer, row: "Row[Any]") -> None:
@@ -256,7 +308,11 @@ def _send_mail(settings: Settings, mailer: Mailer, row: "Row[Any]") -> None:
 
 
 def event(row: "Row[Any]") -> Item:
-    """A notification as a CloudEvent; its data has the API's property names."""
+    """A notification as a CloudEvent; its data has the API's property names.
+
+    ``sequence`` (CloudEvents' extension of that name) grows with the events of one Cloud PC, 20 digits so that
+    comparing texts is comparing numbers.
+    """
     return {
         "specversion": "1.0",
         "id": str(row.id),
@@ -264,18 +320,29 @@ def event(row: "Row[Any]") -> Item:
         "type": EVENT_TYPES[Kind(row.kind)],
         "subject": str(row.cloud_pc_id),
         "time": _written(row.about),
+        "sequence": f"{row.number:020d}",
         "datacontenttype": "application/json",
-        "data": {
-            "tenant": row.tenant,
-            "id": str(row.cloud_pc_id),
-            "displayName": row.display_name,
-            "managedDeviceName": row.device_name,
-            "userPrincipalName": row.user_principal_name,
-            "servicePlanName": row.plan,
-            "provisioningPolicyName": row.policy_name,
-            "status": row.status,
-            "gracePeriodEndDateTime": None if row.grace_ends_at is None else _written(row.grace_ends_at),
-        },
+        "data": _then(row.data) if row.kind == Kind.STATUS else _now(row),
+    }
+
+
+def _then(data: Mapping[str, Any]) -> Item:
+    """What was so when the status changed."""
+    ends = data["gracePeriodEndDateTime"]
+    return {**data, "gracePeriodEndDateTime": None if ends is None else _written(datetime.fromisoformat(ends))}
+
+
+def _now(row: "Row[Any]") -> Item:
+    return {
+        "tenant": row.tenant,
+        "id": str(row.cloud_pc_id),
+        "displayName": row.display_name,
+        "managedDeviceName": row.device_name,
+        "userPrincipalName": row.user_principal_name,
+        "servicePlanName": row.plan,
+        "provisioningPolicyName": row.policy_name,
+        "status": row.status,
+        "gracePeriodEndDateTime": None if row.grace_ends_at is None else _written(row.grace_ends_at),
     }
 
 
@@ -291,7 +358,7 @@ def _mail_is_set(settings: Settings) -> bool:
 
 
 def _mark(database: Database, query: Any, row: "Row[Any]", **values: Any) -> None:
-    with database.begin() as connection:
+    with database.single.connect() as connection:  # one round trip instead of three
         connection.execute(query, {"id": row.id, "attempts": row.attempts, **values})
 
 

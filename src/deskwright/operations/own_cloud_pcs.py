@@ -49,10 +49,11 @@ _MINE = text(
 _STATUS = text("SELECT status, power_state FROM cloud_pcs WHERE tenant_id = :tenant AND user_id = :user AND id = :id")
 _CONTACTS = text(
     """
-    SELECT u.display_name, COALESCE(u.mail, u.user_principal_name) AS mail FROM role_assignments r
+    SELECT u.display_name, COALESCE(u.mail, u.user_principal_name) AS mail FROM held_roles r
       JOIN users u ON u.id = r.user_id
-     WHERE r.tenant_id = :tenant AND r.role = :role AND u.account_enabled AND u.deleted_at IS NULL AND u.id <> :user
-     ORDER BY r.created_at, r.id LIMIT :most
+     WHERE r.tenant_id = :tenant AND r.role = :role AND NOT r.guest AND u.account_enabled AND u.deleted_at IS NULL
+       AND u.id <> :user
+     GROUP BY u.id ORDER BY min(r.created_at), u.id LIMIT :most
     """
 )
 _WORDS = {

@@ -17,7 +17,8 @@ from deskwright.domain.regions import check_region_group
 from deskwright.domain.rules import Refused
 from deskwright.operations import named, sites
 from deskwright.operations.change import TenantRef
-from deskwright.operations.connections import CONNECTION, HYBRID, TYPES
+from deskwright.operations.connection_rules import HYBRID, TYPES
+from deskwright.operations.connections import CONNECTION
 from deskwright.operations.images import IMAGE
 from deskwright.store.tables import device_images
 from deskwright.store.tables import sites as site_table

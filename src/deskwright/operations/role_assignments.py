@@ -1,13 +1,13 @@
-"""Role assignments as the API has them: one role, given to one or several people."""
+"""Role assignments as the API has them: one role, given to one or several people and groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row, text
 
 from deskwright.domain.rules import NotFound, Refused
-from deskwright.identity.permissions import ADMINISTRATOR
 from deskwright.operations import last_administrator, named
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item
@@ -17,33 +17,73 @@ from deskwright.store.audit import event
 from deskwright.store.database import Database
 
 MOST = 100
-"""People in one assignment."""
+"""Principals of one assignment."""
 
+# A row for each principal: of people in one table, of groups in the other.
+_ROWS = """
+    SELECT role, display_name, description, user_id AS principal FROM role_assignments
+     WHERE tenant_id = :tenant AND assignment_id = :id
+    UNION ALL
+    SELECT role, display_name, description, group_id FROM role_groups WHERE tenant_id = :tenant AND assignment_id = :id
+"""
 _GET = text(
-    """
+    f"""
     SELECT role, max(display_name) AS display_name, max(description) AS description,
-           array_agg(user_id ORDER BY user_id) AS users
-      FROM role_assignments WHERE tenant_id = :tenant AND assignment_id = :id GROUP BY role
+           array_agg(principal ORDER BY principal) AS principals FROM ({_ROWS}) given GROUP BY role
     """
 )
-# The deleted among them too: they would hold it again when restored.
-_NAMES = text("SELECT id, user_principal_name FROM users WHERE id = ANY(:users) ORDER BY lower(user_principal_name)")
-_GIVE = text(
+# Deleted people among them too: they would hold it again when restored.
+_NAMES = text(
     """
-    INSERT INTO role_assignments (tenant_id, role, user_id, assignment_id, display_name, description, created_at)
-    SELECT :tenant, :role, wanted, :id, :name, :description, tenant_now(:tenant)
-      FROM unnest(CAST(:users AS uuid[])) AS wanted
-    ON CONFLICT (user_id, role) DO NOTHING RETURNING user_id
+    SELECT id, user_principal_name AS name FROM users WHERE tenant_id = :tenant AND id = ANY(:ids)
+    UNION ALL SELECT id, display_name FROM groups WHERE tenant_id = :tenant AND id = ANY(:ids)
     """
 )
-_TAKE = text(
-    "DELETE FROM role_assignments WHERE tenant_id = :tenant AND assignment_id = :id "
-    "AND (CAST(:users AS uuid[]) IS NULL OR user_id = ANY(:users))"
-)
-_DESCRIBE = text(
-    "UPDATE role_assignments SET display_name = :name, description = :description "
-    "WHERE tenant_id = :tenant AND assignment_id = :id"
-)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Where the rows of one kind of principal are."""
+
+    table: str
+    column: str
+
+    def give(self, connection: Connection, **values: Any) -> set[UUID]:
+        query = f"""
+            INSERT INTO {self.table} (tenant_id, role, {self.column}, assignment_id, display_name, description,
+                                      created_at)
+            SELECT :tenant, :role, wanted, :id, :name, :description, tenant_now(:tenant)
+              FROM unnest(CAST(:principals AS uuid[])) AS wanted
+            ON CONFLICT ({self.column}, role) DO NOTHING RETURNING {self.column}
+        """
+        return set(connection.execute(text(query), values).scalars())
+
+    def take(self, connection: Connection, tenant: UUID, assignment: UUID, gone: Sequence[UUID] | None = None) -> None:
+        """`gone` None: from all."""
+        query = f"""DELETE FROM {self.table} WHERE tenant_id = :tenant AND assignment_id = :id
+            AND (CAST(:gone AS uuid[]) IS NULL OR {self.column} = ANY(:gone))"""
+        of = {"tenant": tenant, "id": assignment, "gone": None if gone is None else list(gone)}
+        connection.execute(text(query), of)
+
+    def describe(self, connection: Connection, **values: Any) -> None:
+        query = f"""UPDATE {self.table} SET display_name = :name, description = :description
+            WHERE tenant_id = :tenant AND assignment_id = :id"""
+        connection.execute(text(query), values)
+
+
+_PEOPLE, _GROUPS = _Kept("role_assignments", "user_id"), _Kept("role_groups", "group_id")
+
+
+@dataclass(frozen=True)
+class _Principals:
+    """Who is to have a role: names by id."""
+
+    people: dict[UUID, str]
+    groups: dict[UUID, str]
+
+    @property
+    def all(self) -> dict[UUID, str]:
+        return {**self.people, **self.groups}
 
 
 def create(
@@ -52,16 +92,19 @@ def create(
     actor: str,
     *,
     role: str,
-    users: Sequence[str],
+    principals: Sequence[str],
     display_name: str = "",
     description: str = "",
 ) -> UUID:
-    """Give people a role; returns the assignment's id. Refused where one of them has it by another assignment."""
+    """Give people and groups a role; returns the assignment's id. Refused where one has it by another assignment.
+
+    `principals`: names or ids of people; ids of groups.
+    """
     name, made = check_role(role), uuid4()
     with change(database, tenant, actor) as opened:
-        people = _people(opened.connection, tenant, users)
-        _give(opened, made, name, people, display_name, description)
-        after = _shown(name, [p.user_principal_name for p in people], display_name, description)
+        chosen = _chosen(opened.connection, tenant, principals)
+        _give(opened, made, name, chosen, display_name, description)
+        after = _shown(name, chosen.all.values(), display_name, description)
         opened.audit("Create role assignment", "roleAssignment", [event(made, display_name or name, None, after)])
     return made
 
@@ -72,7 +115,7 @@ def set_(
     actor: str,
     assignment: UUID,
     *,
-    users: Sequence[str] | None = None,
+    principals: Sequence[str] | None = None,
     display_name: str | None = None,
     description: str | None = None,
 ) -> None:
@@ -81,19 +124,20 @@ def set_(
         row = _one(opened.connection, tenant, assignment)
         name = row.display_name if display_name is None else display_name
         said = row.description if description is None else description
-        of = {"tenant": tenant.id, "id": assignment}
-        before = list(opened.connection.execute(_NAMES, {"users": row.users}))
-        people = before if users is None else _people(opened.connection, tenant, users)
-        kept = {p.id for p in people}
-        gone = [u for u in row.users if u not in kept]
-        if row.role == ADMINISTRATOR:
-            last_administrator.refuse_own(opened.connection, tenant, actor, gone, field="principalIds")
-        if gone:
-            opened.connection.execute(_TAKE, {**of, "users": gone})
-        _give(opened, assignment, row.role, [p for p in people if p.id not in row.users], name, said)
-        opened.connection.execute(_DESCRIBE, {**of, "name": name, "description": said})
-        old = _shown(row.role, [p.user_principal_name for p in before], row.display_name, row.description)
-        new = _shown(row.role, [p.user_principal_name for p in people], name, said)
+        before = _names(opened.connection, tenant, row.principals)
+        after = before
+        if principals is not None:
+            chosen = _chosen(opened.connection, tenant, principals)
+            after = chosen.all
+            gone = [p for p in row.principals if p not in after]
+            with last_administrator.kept(opened.connection, tenant, actor, field="principalIds"):
+                for kept in (_PEOPLE, _GROUPS):
+                    kept.take(opened.connection, tenant.id, assignment, gone)
+                _give(opened, assignment, row.role, _without(chosen, row.principals), name, said)
+        for kept in (_PEOPLE, _GROUPS):
+            kept.describe(opened.connection, tenant=tenant.id, id=assignment, name=name, description=said)
+        old = _shown(row.role, before.values(), row.display_name, row.description)
+        new = _shown(row.role, after.values(), name, said)
         if old != new:
             opened.audit("Update role assignment", "roleAssignment", [event(assignment, name or row.role, old, new)])
 
@@ -102,11 +146,11 @@ def delete(database: Database, tenant: TenantRef, actor: str, assignment: UUID) 
     """Take the role from everyone who has it by this assignment; it counts no more within a minute."""
     with change(database, tenant, actor) as opened:
         row = _one(opened.connection, tenant, assignment)
-        if row.role == ADMINISTRATOR:
-            last_administrator.refuse_own(opened.connection, tenant, actor, row.users, field="principalIds")
-        people = list(opened.connection.execute(_NAMES, {"users": row.users}))
-        opened.connection.execute(_TAKE, {"tenant": tenant.id, "id": assignment, "users": None})
-        old = _shown(row.role, [p.user_principal_name for p in people], row.display_name, row.description)
+        names = _names(opened.connection, tenant, row.principals)
+        with last_administrator.kept(opened.connection, tenant, actor, field="principalIds"):
+            for kept in (_PEOPLE, _GROUPS):
+                kept.take(opened.connection, tenant.id, assignment)
+        old = _shown(row.role, names.values(), row.display_name, row.description)
         opened.audit(
             "Delete role assignment", "roleAssignment", [event(assignment, row.display_name or row.role, old, None)]
         )
@@ -119,29 +163,49 @@ def _one(connection: Connection, tenant: TenantRef, assignment: UUID) -> "Row[An
     return row
 
 
-def _people(connection: Connection, tenant: TenantRef, users: Sequence[str]) -> "list[Row[Any]]":
-    if not 1 <= len(users) <= MOST:
-        raise Refused("principalIds", None, f"must name 1 to {MOST} users")
-    return named.several(connection, tenant, USER, users)
+def _names(connection: Connection, tenant: TenantRef, ids: Sequence[UUID]) -> dict[UUID, str]:
+    found = connection.execute(_NAMES, {"tenant": tenant.id, "ids": list(ids)})
+    return {row.id: row.name for row in found}
+
+
+def _chosen(connection: Connection, tenant: TenantRef, principals: Sequence[str]) -> _Principals:
+    if not 1 <= len(principals) <= MOST:
+        raise Refused("principalIds", None, f"must name 1 to {MOST} users and groups")
+    ids = [p for p in principals if named.as_id(p) is not None]
+    groups = connection.execute(
+        text("SELECT id, display_name FROM groups WHERE tenant_id = :tenant AND id = ANY(CAST(:ids AS uuid[]))"),
+        {"tenant": tenant.id, "ids": ids},
+    )
+    of_groups = {row.id: row.display_name for row in groups}
+    rest = [p for p in principals if named.as_id(p) not in of_groups]
+    people = named.several(connection, tenant, USER, rest) if rest else []
+    return _Principals({p.id: p.user_principal_name for p in people}, of_groups)
+
+
+def _without(chosen: _Principals, those: Sequence[UUID]) -> _Principals:
+    return _Principals(
+        {i: n for i, n in chosen.people.items() if i not in those},
+        {i: n for i, n in chosen.groups.items() if i not in those},
+    )
 
 
 def _give(
-    opened: Change, assignment: UUID, role: str, people: "list[Row[Any]]", display_name: str, description: str
+    opened: Change, assignment: UUID, role: str, chosen: _Principals, display_name: str, description: str
 ) -> None:
-    values = {
-        "tenant": opened.tenant.id,
-        "id": assignment,
-        "role": role,
-        "users": [p.id for p in people],
-        "name": display_name,
-        "description": description,
-    }
-    given = set(opened.connection.execute(_GIVE, values).scalars()) if people else set()
-    for person in people:
-        if person.id not in given:
-            rule = f"holds {role} by another assignment already"
-            raise Refused("principalIds", person.user_principal_name, rule, code="conflict")
+    for kept, wanted in ((_PEOPLE, chosen.people), (_GROUPS, chosen.groups)):
+        values = {
+            "tenant": opened.tenant.id,
+            "id": assignment,
+            "role": role,
+            "principals": list(wanted),
+            "name": display_name,
+            "description": description,
+        }
+        given = kept.give(opened.connection, **values) if wanted else set()
+        for principal, name in wanted.items():
+            if principal not in given:
+                raise Refused("principalIds", name, f"holds {role} by another assignment already", code="conflict")
 
 
-def _shown(role: str, users: list[str], display_name: str, description: str) -> Item:
-    return {"role": role, "principals": sorted(users), "displayName": display_name, "description": description}
+def _shown(role: str, names: Iterable[str], display_name: str, description: str) -> Item:
+    return {"role": role, "principals": sorted(names), "displayName": display_name, "description": description}

@@ -1,8 +1,8 @@
-"""Directory roles of people: Cloud PC Administrator and Cloud PC Reader."""
+"""Directory roles of people, held by themselves: Cloud PC Administrator and Cloud PC Reader."""
 
-from typing import Any
+from typing import Any, NoReturn
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Connection, Row, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from deskwright.domain.rules import Refused
@@ -15,6 +15,10 @@ from deskwright.store.audit import event
 from deskwright.store.database import Database
 from deskwright.store.tables import role_assignments, users
 
+_THROUGH = text(
+    "SELECT g.display_name FROM held_roles h JOIN groups g ON g.id = h.group_id "
+    "WHERE h.user_id = :user AND h.role = :role ORDER BY lower(g.display_name)"
+)
 _SHORT = {"administrator": ADMINISTRATOR, "reader": READER}
 
 
@@ -41,19 +45,18 @@ def unassign(database: Database, tenant: TenantRef, actor: str, role: str, user:
     name = check_role(role)
     with change(database, tenant, actor) as opened:
         row = named.one(opened.connection, tenant, USER, user)
-        if name == ADMINISTRATOR:
-            last_administrator.refuse_own(opened.connection, tenant, actor, [row.id])
         gone = delete(role_assignments).where(*_of(tenant, name, row)).returning(*role_assignments.c)
-        found = opened.connection.execute(gone).one_or_none()
+        with last_administrator.kept(opened.connection, tenant, actor):
+            found = opened.connection.execute(gone).one_or_none()
         if found is None:
-            raise Refused("role", name, f"{row.user_principal_name} does not hold it", code="itemNotFound")
+            _refuse_missing(opened.connection, name, row)
         item = _present(found, row)
         opened.audit("Unassign role", "roleAssignment", [event(found.id, row.user_principal_name, item, None)])
         return item
 
 
 def list_(database: Database, tenant: TenantRef, *, role: str | None = None, user: str | None = None) -> list[Item]:
-    """Who holds which role; `role` and `user` narrow it."""
+    """Who holds which role by themselves; `role` and `user` narrow it. Those through groups: `role_groups`."""
     r, u = role_assignments, users
     query = select(r, u.c.user_principal_name, u.c.display_name).join(u, u.c.id == r.c.user_id)
     query = query.where(r.c.tenant_id == tenant.id, u.c.deleted_at.is_(None)).order_by(r.c.role, r.c.created_at, r.c.id)
@@ -72,6 +75,14 @@ def check_role(role: str) -> str:
         if wanted in (name.lower(), str(role_id)) or _SHORT.get(wanted) == name:
             return name
     raise Refused("role", role, f"is no role; there are: {', '.join(ROLES)}")
+
+
+def _refuse_missing(connection: Connection, role: str, user: "Row[Any]") -> NoReturn:
+    through = connection.execute(_THROUGH, {"user": user.id, "role": role}).scalars().all()
+    rule = f"{user.user_principal_name} does not hold it" + (" by themselves" if through else "")
+    groups = " and ".join(through)
+    remedy = f"They hold it through {groups}: take them out of it, or take the role from the group" if through else ""
+    raise Refused("role", role, rule, code="itemNotFound", remedy=remedy)
 
 
 def _of(tenant: TenantRef, role: str, user: "Row[Any]") -> tuple[Any, ...]:

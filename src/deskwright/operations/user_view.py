@@ -38,11 +38,14 @@ _GROUPS = text(
 )
 _ACCOUNT = text(
     """
-    SELECT c.user_id IS NOT NULL AS password, COALESCE(c.must_change, false) AS must_change,
+    SELECT c.password_hash IS NOT NULL AS password,
+           (SELECT d.name FROM domains d WHERE d.id = u.domain_id AND d.tenant_id = u.tenant_id AND d.sign_in = 'ldap')
+             AS domain,
+           COALESCE(c.must_change, false) AS must_change,
            CASE WHEN c.locked_until > now() THEN c.locked_until END AS locked_until,
            (SELECT max(expires_at) FROM sign_in_links l
              WHERE l.user_id = u.id AND l.used_at IS NULL AND l.expires_at > now()) AS link_until,
-           ARRAY(SELECT role FROM role_assignments r WHERE r.user_id = u.id AND r.tenant_id = :tenant
+           ARRAY(SELECT DISTINCT role FROM held_roles r WHERE r.user_id = u.id AND r.tenant_id = :tenant
                   ORDER BY role) AS roles
       FROM users u LEFT JOIN user_credentials c ON c.user_id = u.id WHERE u.id = :user AND u.tenant_id = :tenant
     """
@@ -75,7 +78,8 @@ def people(
 
 def about(connection: Connection, tenant: TenantRef, user: UUID) -> Item:
     """What decides about a person, deleted or not: `groups` with what each brings, `policies` that reach them (first
-    assigned first, E4), `userSettings` (the first one wins), `account`: how they sign in, and their `roles`."""
+    assigned first, E4), `userSettings` (the first one wins), `account`: how they sign in (`passwordDomain`: with that
+    domain's password), and their `roles`."""
     of = {"tenant": tenant.id, "user": user}
     known = facts.load(connection, tenant.id, [user])
     reaching = sorted(known[user].candidates, key=lambda c: c.number) if user in known else []
@@ -94,6 +98,7 @@ def about(connection: Connection, tenant: TenantRef, user: UUID) -> Item:
         "userSettings": [_setting(row._mapping) for row in connection.execute(_SETTINGS, of)],
         "account": {
             "passwordSet": bool(account and account.password),
+            "passwordDomain": account.domain if account else None,
             "forceChangePasswordNextSignIn": bool(account and account.must_change),
             "lockedUntilDateTime": account.locked_until if account else None,
             "linkExpiresDateTime": account.link_until if account else None,

@@ -9,7 +9,7 @@ from sqlalchemy import Row, func, select, text
 from deskwright.domain.rules import Refused
 from deskwright.identity import sign_in
 from deskwright.identity.passwords import check_password
-from deskwright.operations import last_administrator, named
+from deskwright.operations import last_administrator, named, synchronised
 from deskwright.operations.change import Change, TenantRef, change
 from deskwright.operations.named import Item, Noun
 from deskwright.store.audit import event
@@ -47,6 +47,14 @@ DELETED = Noun(
     users.c.deleted_at.is_not(None),
 )
 
+# What a domain says of its people: column -> property.
+_FROM_DOMAIN = {
+    "user_principal_name": "userPrincipalName",
+    "display_name": "displayName",
+    "account_enabled": "accountEnabled",
+    "on_premises_user_principal_name": "onPremisesUserPrincipalName",
+    "mail": "mail",
+}
 _GROUPS = text(
     """
     SELECT g.id, g.display_name AS "displayName" FROM memberships m JOIN groups g ON g.id = m.group_id
@@ -143,6 +151,17 @@ def set_(
         _check_upn("onPremisesUserPrincipalName", on_premises_user_principal_name)
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, USER, user)
+        synchronised.refuse_change(
+            opened.connection,
+            row,
+            row.user_principal_name,
+            _FROM_DOMAIN,
+            user_principal_name=user_principal_name,
+            display_name=display_name,
+            account_enabled=account_enabled,
+            on_premises_user_principal_name=on_premises_user_principal_name,
+            mail=mail,
+        )
         if user_principal_name is not None:
             named.refuse_taken(opened.connection, tenant, USER, user_principal_name, besides=row.id)
         if account_enabled is False:
@@ -169,6 +188,7 @@ def delete(database: Database, tenant: TenantRef, actor: str, user: str, *, conf
     """Delete a person softly: memberships and licences stay, so that `restore` brings everything back."""
     with change(database, tenant, actor, confirmed=confirmed) as opened:
         row = named.one(opened.connection, tenant, USER, user)
+        synchronised.refuse(opened.connection, row, row.user_principal_name, "user")
         last_administrator.refuse_own(opened.connection, tenant, actor, [row.id], field="user")
         return _mark(opened, row, "tenant_now(:tenant)", "Delete user", "User deleted")
 
@@ -182,6 +202,7 @@ def restore(database: Database, tenant: TenantRef, actor: str, user: str, *, con
         row = opened.connection.execute(query).one_or_none()
         if row is None:
             raise DELETED.missing(user)
+        synchronised.refuse(opened.connection, row, row.user_principal_name, "user")
         named.refuse_taken(opened.connection, tenant, USER, row.user_principal_name)
         return _mark(opened, row, "NULL", "Restore user", "User restored")
 
@@ -203,6 +224,7 @@ def show(database: Database, tenant: TenantRef, user: str, *, deleted: bool = Fa
         of = {"tenant": tenant.id, "user": row.id}
         return {
             **_present(row),
+            "onPremisesDomainName": synchronised.domain_of(connection, row),
             "groups": [dict(g._mapping) for g in connection.execute(_GROUPS, of)],
             "licenses": [dict(p._mapping) for p in connection.execute(_LICENCES, of)],
             "cloudPCs": [dict(c._mapping) for c in connection.execute(_CLOUD_PCS, of)],

@@ -318,11 +318,50 @@ class Management(Protocol):
     def inventory(self) -> Iterator[Found]: ...
 
 
-class HealthProbe(Protocol):
-    """Looks at a network connection for one of the checks of `checks.table`; see there for what each means."""
+@dataclass(frozen=True)
+class JoinAccount:
+    """Who joins the computers of a connection, as somebody entered it."""
 
-    def probe(self, check_id: str, connection: Mapping[str, Any]) -> tuple[str, str | None, str]:
-        """(status, error code or None, detail). Raises NotYet while it is under way."""
+    domain: str
+    name: str
+    """User principal name."""
+    password: str = field(repr=False)
+
+
+Answer = tuple[str, str | None, str]
+"""What a health check found: status (passed, warning, failed, informational), error code or None, detail."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What a Cloud PC must reach by TCP."""
+
+    what: str
+    """For people: ``dc1.corp.contoso.com: Kerberos``."""
+    host: str
+    port: int
+    code: str
+    """That the check of the endpoints fails with when it cannot be reached."""
+    required: bool = True
+    """Else it is only a warning."""
+
+
+class HealthProbe(Protocol):
+    """A provider's part of looking at a network connection: see `checks.table` for what each check means.
+
+    `connection` is a row of ``connections``, with ``now`` (the tenant's time), ``demand`` (addresses needed),
+    ``single_sign_on`` (whether a policy wants it) and ``endpoints`` (a list of Endpoint, for the check of them).
+    """
+
+    checks: frozenset[str]
+    """The ids of those that it looks at."""
+
+    def probe(self, check_id: str, connection: Mapping[str, Any]) -> Answer:
+        """Look. Raises NotYet while it is under way, ProviderError with one of the check's codes."""
+        ...
+
+    def endpoints(self, connection: Mapping[str, Any]) -> list[Endpoint]:
+        """What a Cloud PC of this connection must reach for this provider's sake."""
         ...
 
 

@@ -123,6 +123,9 @@ def wait_for_connection(database: Database, run: RunFacts, names: Sequence[str])
             status_detail=_plain(error),
         )
         jobs.defer(connection, FILL_SEATS, [run.plan_id], priority=FILL_PRIORITY)
+        # It waits like any other now: by the policy that reaches its user today, and not at all for a disabled one.
+        cause = {"actor": "deskwright", "activity": "no connection of the policy is healthy"}
+        touch_users(connection, run.tenant_id, [run.user_id], cause)
     return True
 
 

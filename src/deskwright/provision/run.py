@@ -11,17 +11,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.exc import OperationalError
+
 from deskwright.domain.runs import RunKind
 from deskwright.errors import Effect, entry, explain
 from deskwright.providers.contract import NotYet, ProviderError, Providers
 from deskwright.providers.registry import providers_for
-from deskwright.provision import clean_up, ending, ledger, records
+from deskwright.provision import clean_up, ending, ledger, measured, records
 from deskwright.provision.context import Done, Ground, RunFacts, StepContext, StepFailed, World
 from deskwright.provision.pipeline import PIPELINE, Step
 from deskwright.provision.records import Beginning, Ending, LeaseLost, Outcome, StepRow, Watch
 from deskwright.provision.remote import ACTIONS, EVERY_STEP
 from deskwright.provision.sites import NoHealthyConnection, choose_ground, load_site
 from deskwright.store.statements import same_connections
+from deskwright.telemetry import correlation, metrics
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ class Trouble:
 
 def carry(world: World, run_id: UUID, notice: Notice = lambda *_: None) -> None:
     """Carry the run as far as it goes now. Safe to call at any time, also for one that has ended."""
-    with same_connections():
+    with same_connections(), correlation.bound(run=run_id):
         _carry(world, run_id, notice)
 
 
@@ -60,15 +63,19 @@ def _carry(world: World, run_id: UUID, notice: Notice) -> None:
     run = records.take(world.database, run_id)
     if run is None:
         return
+    correlation.note(tenant=run.tenant_id, cloud_pc=run.cloud_pc_id)
     try:
         attempt = _open_attempt(world, run, records.steps_of(world.database, run_id) if run.lease > 1 else [])
         while attempt is not None:
             attempt = _carry_attempt(world, run, attempt, notice)
     except LeaseLost:
+        metrics.LEASES_LOST.count()
         log.info("run %s is carried by somebody else now", run_id)
     except NoHealthyConnection as none:
         if not ending.wait_for_connection(world.database, run, none.names):
             _carry(world, run_id, notice)  # one turned healthy just now
+        else:
+            measured.run_ended(world.database, run, "waiting")
 
 
 def _open_attempt(world: World, run: RunFacts, rows: list[StepRow]) -> Attempt | None:
@@ -104,6 +111,7 @@ def _next_attempt(world: World, run: RunFacts, after: int) -> Attempt | None:
         except StepFailed as failed:
             return _refused_ground(world, run, after + 1, failed)
     so_far = dict(run.options.get("so_far", {}))
+    metrics.ATTEMPTS.count(run.kind)
     return Attempt(after + 1, ground, _providers(world, ground), so_far=so_far, todo=list(planned_steps(run)))
 
 
@@ -111,6 +119,8 @@ def _refused_ground(world: World, run: RunFacts, number: int, failed: StepFailed
     """No site can be named for this attempt: it fails before its first step, and says so in the run."""
     values = _values(run, None, {**failed.values})
     ending.fail_run(world.database, run, None, failed.code, values, attempt=number)
+    metrics.ATTEMPTS_FAILED.count(run.kind, failed.code)
+    measured.run_ended(world.database, run, "failed", failed.code)
     return None
 
 
@@ -120,6 +130,7 @@ def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice
     if not attempt.todo:
         assert dropped is not None, "a run ends in the commit that ends its last step"
         ending.succeed(world, run, attempt.ground, dropped, attempt.so_far, attempt.warnings, None)
+        measured.run_ended(world.database, run, "succeeded")
         return None
     step = attempt.todo[0]
     if attempt.running and attempt.running.step == step.id:
@@ -130,11 +141,15 @@ def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice
         started_at = watch.now
     while True:
         ctx = _context(world, run, attempt, step, started_at, watch)
+        clock = measured.Clock(step, started_at, watch, attempt.number)
         trouble = _look_at_ground(run, attempt, watch)
         if trouble and entry(trouble.code).effect is Effect.STOP:
             ending.stop_run(world.database, run, _ended(ctx, Outcome.STOPPED, trouble), trouble.code, trouble.values)
+            clock.ended(Outcome.STOPPED)
+            measured.run_ended(world.database, run, "stopped", trouble.code)
             return None
         if trouble:
+            clock.ended(Outcome.FAILED)
             return _attempt_failed(world, run, attempt, ctx, trouble, watch)
 
         notice("before", step.id, attempt.number)
@@ -145,8 +160,10 @@ def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice
             case NotYet():
                 with world.database.begin() as connection:
                     records.park(connection, run, answer.until, answer.reason)
+                clock.waits()
                 return None
             case Trouble() if not step.warns:
+                clock.ended(Outcome.FAILED)
                 return _attempt_failed(world, run, attempt, ctx, answer, watch)
             case Trouble():
                 ended = _ended(ctx, Outcome.WARNING, answer)
@@ -165,8 +182,10 @@ def _carry_attempt(world: World, run: RunFacts, attempt: Attempt, notice: Notice
                 secret = answer.secret
 
         attempt.todo.pop(0)
+        clock.ended(ended.outcome)
         if not attempt.todo:
             ending.succeed(world, run, attempt.ground, ended, attempt.so_far, attempt.warnings, secret)
+            measured.run_ended(world.database, run, "succeeded")
             notice("ended", step.id, attempt.number)
             return None
         step = attempt.todo[0]
@@ -202,7 +221,11 @@ def _do(ctx: StepContext, step: Step) -> Done | NotYet | Trouble:
             return _trouble(ctx, overdue, {"minutes": waited, "reason": wait.reason})
         return NotYet(min(wait.until, deadline), wait.reason)
     except (ProviderError, StepFailed) as failed:
+        if isinstance(failed, ProviderError):
+            measured.provider_failed(failed, failed.code)
         return _trouble(ctx, failed.code, failed.values)
+    except OperationalError:
+        raise  # the database is away, and nothing is known of the step: its job comes again, and does it again
     except Exception as unexpected:
         log.exception("step %s of run %s", step.id, ctx.run.run_id)
         code = step.overdue if step.warns else "internalServerError"
@@ -221,9 +244,12 @@ def _attempt_failed(
     last = attempt.number >= attempts or entry(trouble.code).effect is Effect.STOP
     if last:
         ending.fail_run(world.database, run, ended, trouble.code, trouble.values, attempt=attempt.number)
+        metrics.ATTEMPTS_FAILED.count(run.kind, trouble.code)
+        measured.run_ended(world.database, run, "failed", trouble.code)
         return None
     pause = timedelta(seconds=run.settings.backOffInSeconds * 2 ** (attempt.number - 1) / run.speed)
     ending.fail_attempt(world.database, run, ended, watch.now + pause)
+    metrics.ATTEMPTS_FAILED.count(run.kind, trouble.code)
     if pause:
         return None
     clean_up.release_due(world, run.cloud_pc_id)

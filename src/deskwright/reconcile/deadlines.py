@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from deskwright import jobs
-from deskwright.provision.ledger import CLEAN_UP
+from deskwright.provision.ledger import AT_ONCE, CLEAN_UP, FILL_SEATS
 from deskwright.provision.run import PROVISION
 from deskwright.store.database import Database
 from deskwright.store.touched import RECONCILE
 
-END_GRACE, CHECK_CONNECTION, BUILD_IMAGE, INVENTORY, BULK_ACTION = (
+END_GRACE, CHECK_CONNECTION, BUILD_IMAGE, INVENTORY, BULK_ACTION, SYNCHRONISE = (
     "end_grace",
     "check_connection",
     "build_image",
     "inventory",
     "bulk_action",
+    "synchronise",
 )
 _BATCH = 500
 
@@ -52,6 +53,7 @@ DEADLINES: tuple[Deadline, ...] = (
         priority=10,
     ),
     Deadline("a connection is checked", "connections", "next_check_at", CHECK_CONNECTION, priority=8),
+    Deadline("a domain is synchronised", "domains", "next_sync_at", SYNCHRONISE, priority=8),
     Deadline("an image is looked at", "device_images", "next_step_at", BUILD_IMAGE),
     Deadline("ledger and inventory are compared", "tenants", "next_inventory_at", INVENTORY),
 )
@@ -94,6 +96,22 @@ _BULK_ACTIONS_WITHOUT_JOB = text(
     "SELECT DISTINCT bulk_action_id FROM bulk_action_items i WHERE state IN ('pending', 'begun') "
     f"AND {jobs.unattended(BULK_ACTION, 'i.bulk_action_id')}"
 )
+# Its machine is gone or was never made, so no release is due that would bring its clean-up.
+_CLEAN_UPS_WITHOUT_JOB = text(
+    f"""
+    SELECT c.id FROM tenants t JOIN cloud_pcs c ON c.tenant_id = t.id AND c.status = 'deprovisioning'
+     WHERE {jobs.unattended(CLEAN_UP, "c.id")} AND NOT EXISTS (
+       SELECT 1 FROM ledger l WHERE l.cloud_pc_id = c.id AND l.state IN ('intended', 'created')
+          AND l.release_at > tenant_now(t.id) AND l.kind = ANY(:at_once)) LIMIT {_BATCH}
+    """
+)
+_SEATS_WITHOUT_JOB = text(
+    f"""
+    SELECT p.id FROM service_plans p WHERE p.seats > p.seats_used AND {jobs.unattended(FILL_SEATS, "p.id")} AND EXISTS (
+      SELECT 1 FROM cloud_pcs c WHERE c.plan_id = p.id AND c.status = 'pendingProvision'
+         AND c.waiting_for IN ('start', 'seat'))
+    """
+)
 
 
 def sweep(database: Database) -> int:
@@ -108,9 +126,9 @@ def sweep(database: Database) -> int:
 
 
 def sweep_orphans(database: Database) -> int:
-    """Give a job to active runs, touched users and bulk actions that have none; returns how many.
+    """Give a job to whatever has lost its own: active runs, touched users, bulk actions, clean-ups, free seats.
 
-    Rarely anything but zero.
+    Returns how many. Rarely anything but zero.
     """
     with database.begin() as connection:
         runs = connection.execute(_RUNS_WITHOUT_JOB).scalars().all()
@@ -119,7 +137,11 @@ def sweep_orphans(database: Database) -> int:
         jobs.defer(connection, RECONCILE, tenants, once=True)
         bulk_actions = connection.execute(_BULK_ACTIONS_WITHOUT_JOB).scalars().all()
         jobs.defer(connection, BULK_ACTION, bulk_actions, once=True)
-    return len(runs) + len(tenants) + len(bulk_actions)
+        leaving = connection.execute(_CLEAN_UPS_WITHOUT_JOB, {"at_once": AT_ONCE}).scalars().all()
+        jobs.defer(connection, CLEAN_UP, leaving, once=True)
+        seats = connection.execute(_SEATS_WITHOUT_JOB).scalars().all()
+        jobs.defer(connection, FILL_SEATS, seats, once=True)
+    return len(runs) + len(tenants) + len(bulk_actions) + len(leaving) + len(seats)
 
 
 def seconds_until_next(connection: Connection) -> float | None:

@@ -145,7 +145,7 @@ def _act(
 
     # Somebody touched a waiting one: its plan may have more seats, its policy another network.
     connection.execute(_LOOK_AGAIN, {"ids": _ids(still)})
-    moved = (v for a in (Action.CREATE, Action.QUEUE, Action.AIM, Action.REMOVE) for v in by_action[a])
+    moved = (v for a in (Action.CREATE, Action.QUEUE, Action.UNQUEUE, Action.AIM, Action.REMOVE) for v in by_action[a])
     due = {v.plan_id for v in (*still, *moved)}
     seats.start_waiting(connection, tenant, due)
 

@@ -39,6 +39,16 @@ _OLDEST = text(
      ORDER BY entitled_number LIMIT :free
     """
 )
+# Whoever has just been changed is looked at first, and their seat waits for reconcile, which is on its way: they may be
+# disabled, or reached by another policy. A policy that is being deleted starts nobody.
+_STILL_DUE = text(
+    """
+    SELECT c.id FROM cloud_pcs c JOIN policies p ON p.id = c.policy_id
+     WHERE c.id = ANY(:ids)
+       AND NOT EXISTS (SELECT 1 FROM touched_users t WHERE t.tenant_id = :tenant AND t.user_id = c.user_id)
+       FOR KEY SHARE OF p
+    """
+)
 _QUEUE_UP = text(
     "UPDATE cloud_pcs SET waiting_for = 'seat' WHERE plan_id = :plan AND status = 'pendingProvision' "
     "AND waiting_for = 'start'"
@@ -70,9 +80,10 @@ def start_waiting(connection: Connection, tenant: UUID, plans: Iterable[UUID]) -
         connection.execute(_WITHOUT_CONNECTION, {"plan": plan.id})
         if plan.free > 0:
             oldest = connection.execute(_OLDEST, {"plan": plan.id, "free": plan.free}).scalars().all()
+            due = connection.execute(_STILL_DUE, {"tenant": tenant, "ids": oldest}).scalars().all() if oldest else []
             started = move(
                 connection,
-                oldest,
+                due,
                 Status.PROVISIONING,
                 why="a seat is free",
                 waiting_for=None,

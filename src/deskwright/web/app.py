@@ -22,7 +22,8 @@ from deskwright.identity.permissions import ADMINISTRATOR
 from deskwright.operations import first_steps
 from deskwright.operations.change import TenantRef
 from deskwright.provision.context import World
-from deskwright.web import live, pages, static_files, templating
+from deskwright.telemetry import correlation
+from deskwright.web import live, pages, sign_in, static_files, templating
 from deskwright.web.cookies import cookie_name, is_local, person_of
 from deskwright.web.csrf import csrf_of, is_csrf_of
 from deskwright.web.forms import Form, Unreadable, read
@@ -112,6 +113,7 @@ class _Front:
 
     def _serve(self, request: Request, entry: Page, form: Form) -> Response:
         view = View(self.world, request, request.path_params, form=form)
+        correlation.note(tenant_name=request.path_params.get("tenant"))
         try:
             answer = self._allowed(view, entry) or self._answer(view, entry)
         except (exc.OperationalError, exc.TimeoutError):
@@ -177,7 +179,7 @@ class _Front:
             whose = sessions.whose(self.world.database, request.cookies[cookie_name(request)])
         if whose is not None:
             sealed = resumable(self.world.secrets, whose, request.url.path, view.form)
-        return show("sign_in/sign_in.html", status=401, to="/", ended=True, sealed=sealed, username="", wrong="")
+        return sign_in.ask_again(view, sealed)
 
     def _answer(self, view: View, entry: Page) -> Answer:
         try:
@@ -248,6 +250,8 @@ class _Front:
             _set(response, request, _NOTICE, urlsafe_b64encode(kept.encode()).decode(), 60)
         for name, value in went.cookies.items():
             _set(response, request, name, value, 365 * 86400)
+        for name, value in went.passing.items():
+            _set(response, request, name, value, 600 if value else 0)
         if went.sign_in == "":
             sessions.end(self.world.database, request.cookies.get(cookie_name(request), ""))
             response.delete_cookie(

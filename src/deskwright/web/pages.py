@@ -65,9 +65,9 @@ def action(
 
 def load() -> list[Page]:
     """The whole table: every module of `admin` and `portal` adds its own when it is loaded."""
-    from deskwright.web import admin, portal, sign_in, theme
+    from deskwright.web import admin, external_sign_in, portal, sign_in, theme
 
-    _ = sign_in, theme
+    _ = external_sign_in, sign_in, theme
     for package in (admin, portal):
         for module in iter_modules(package.__path__):
             import_module(f"{package.__name__}.{module.name}")

@@ -139,6 +139,9 @@ class Went:
     sign_in: str | None = None
     """The token of a session that begins here; "" ends the present one."""
     cookies: Mapping[str, str] = field(default_factory=dict)
+    """Kept for a year."""
+    passing: Mapping[str, str] = field(default_factory=dict)
+    """Cookies that are kept for ten minutes; an empty one ends."""
 
 
 @dataclass(frozen=True)

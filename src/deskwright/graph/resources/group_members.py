@@ -13,6 +13,7 @@ from deskwright.graph.access import ME, MEMBERS_READ, MEMBERS_WRITE
 from deskwright.graph.answers import number
 from deskwright.graph.call import Call, Options
 from deskwright.graph.errors import GraphError, bad, not_found
+from deskwright.graph.giving_roles import must_be_able_to_give_those_of_group
 from deskwright.graph.listing import Source, always, collection, count, one
 from deskwright.graph.references import must_be_people, referred
 from deskwright.graph.render import Known, entity
@@ -165,6 +166,7 @@ def add_member(call: Call) -> None:
     """Add a member to a group."""
     group = call.key("group", 0)
     members_of(call)
+    must_be_able_to_give_those_of_group(call, group)
     person = must_be_people(call, [referred(call.fields.get("@odata.id"), "@odata.id")], "@odata.id")
     if not operations.add_members(*call.change, str(group), person, confirmed=call.confirmed)["added"]:
         already = "One or more added object references already exist for the following modified properties: 'members'."
@@ -186,6 +188,7 @@ def remove_member_by_address(call: Call) -> None:
 
 def _remove(call: Call, person: UUID) -> None:
     group = call.key("group", 0)
+    must_be_able_to_give_those_of_group(call, group)
     removed = operations.remove_members(*call.change, str(group), [str(person)], confirmed=call.confirmed)["removed"]
     if not removed:
         raise GraphError(404, "ResourceNotFound", f"'{person}' is not a member of this group.", target="members")

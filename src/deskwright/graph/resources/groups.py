@@ -13,7 +13,9 @@ from deskwright.graph.answers import Created, number
 from deskwright.graph.call import Call
 from deskwright.graph.errors import bad, not_possible
 from deskwright.graph.filters import Condition, Field, Fields
+from deskwright.graph.giving_roles import must_be_able_to_give_those_of_group
 from deskwright.graph.listing import Source, collection, count, one
+from deskwright.graph.on_premises import of_group, origins
 from deskwright.graph.references import people
 from deskwright.graph.render import Known, plain
 from deskwright.graph.routes import serves
@@ -64,9 +66,11 @@ def present(call: Call, connection: Connection, rows: "Sequence[Row[Any]]") -> l
         query = select(license_groups).where(license_groups.c.group_id.in_([row.id for row in rows]))
         for licence in connection.execute(query.order_by(license_groups.c.plan_id)):
             held[licence.group_id].append(licence.plan_id)
+    synchronised = origins(connection, rows)
     return [
         {
             **row.profile,
+            **of_group(synchronised.get(row.id, {})),
             "id": row.id,
             "displayName": row.display_name,
             "groupTypes": ["Unified"] if row.kind == "microsoft365" else [],
@@ -125,12 +129,15 @@ def update_group(call: Call) -> None:
     group = call.key("group")
     if given.keys() & {"groupTypes", "securityEnabled", "mailEnabled", "membershipRule"}:
         _must_stay(call, group, given)
+    added = people(call, "members@odata.bind")
+    if added:
+        must_be_able_to_give_those_of_group(call, group)
     operations.set_(
         *call.change,
         str(group),
         display_name=given.get("displayName"),
         profile=_profile(given) or None,
-        add=people(call, "members@odata.bind"),
+        add=added,
         confirmed=call.confirmed,
     )
 
@@ -138,7 +145,9 @@ def update_group(call: Call) -> None:
 @serves("DELETE", "/groups/{id}", GROUPS_WRITE)
 def delete_group(call: Call) -> None:
     """Delete a group: its members lose what they had through it."""
-    operations.delete(*call.change, str(call.key("group")), confirmed=call.confirmed)
+    group = call.key("group")
+    must_be_able_to_give_those_of_group(call, group)
+    operations.delete(*call.change, str(group), confirmed=call.confirmed)
 
 
 def _profile(given: Mapping[str, Any]) -> dict[str, Any]:

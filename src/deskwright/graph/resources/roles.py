@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, case, exists, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, exists, func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from deskwright.graph import bodies
@@ -16,13 +17,14 @@ from deskwright.graph.filters import Condition, Field, Fields
 from deskwright.graph.listing import Source, collection, count, list_of, one, values_source
 from deskwright.graph.references import must_be_people
 from deskwright.graph.render import Known
+from deskwright.graph.resources import groups as group_set
 from deskwright.graph.resources import users as user_set
 from deskwright.graph.resources.virtual_endpoint import CHANGES, SETS
 from deskwright.graph.routes import serves
 from deskwright.identity.permissions import ADMINISTRATOR, READER, ROLES
 from deskwright.operations import role_assignments as operations
 from deskwright.operations.named import as_id
-from deskwright.store.tables import role_assignments, users
+from deskwright.store.tables import groups, role_assignments, role_groups, users
 
 _ROOT = "/roleManagement/cloudPC"
 _ID = "cloudPC"
@@ -54,7 +56,7 @@ def _role(name: str) -> Known:
         "isBuiltIn": True,
         "isEnabled": True,
         "isPrivileged": name == ADMINISTRATOR,
-        "allowedPrincipalTypes": ["user"],
+        "allowedPrincipalTypes": ["user", "group"],
         "resourceScopes": ["/"],
         "rolePermissions": [
             {"allowedResourceActions": sorted(actions), "excludedResourceActions": [], "condition": None}
@@ -118,19 +120,26 @@ serves("DELETE", f"{_DEFINITIONS}/{{id}}", ROLES_WRITE)(_built_in)
 
 # --- who holds them ----------------------------------------------------------------------------------
 
-_r = role_assignments.c
+
+def _of(table: Table, principal: "ColumnElement[Any]") -> "Select[Any]":
+    c = table.c
+    return select(c.tenant_id, c.assignment_id, c.role, c.display_name, c.description, principal.label("principal"))
+
+
+_r, _g = role_assignments.c, role_groups.c
+_people = _of(role_assignments, _r.user_id).join(users, users.c.id == _r.user_id).where(users.c.deleted_at.is_(None))
+_GIVEN = union_all(_people, _of(role_groups, _g.group_id)).subquery("given")
+_p = _GIVEN.c
 _HELD = (
     select(
-        _r.tenant_id,
-        _r.assignment_id,
-        _r.role,
-        func.max(_r.display_name).label("display_name"),
-        func.max(_r.description).label("description"),
-        func.array_agg(aggregate_order_by(_r.user_id, _r.user_id)).label("principals"),
+        _p.tenant_id,
+        _p.assignment_id,
+        _p.role,
+        func.max(_p.display_name).label("display_name"),
+        func.max(_p.description).label("description"),
+        func.array_agg(aggregate_order_by(_p.principal, _p.principal)).label("principals"),
     )
-    .join(users, users.c.id == _r.user_id)
-    .where(users.c.deleted_at.is_(None))
-    .group_by(_r.tenant_id, _r.assignment_id, _r.role)
+    .group_by(_p.tenant_id, _p.assignment_id, _p.role)
     .subquery("held")
 )
 _h = _HELD.c
@@ -203,25 +212,51 @@ def get_assigned_role(call: Call) -> Any:
 
 @serves("GET", f"{_ASSIGNMENTS}/{{id}}/principals", ROLES_READ, returns="Collection(directoryObject)")
 def list_principals(call: Call) -> Any:
-    """List the people of a role assignment."""
+    """List the people and groups of a role assignment."""
     return collection(call, _principals(call), path="directoryObjects")
 
 
 @serves("GET", f"{_ASSIGNMENTS}/{{id}}/principals/$count", ROLES_READ, returns="Int32")
 def count_principals(call: Call) -> Any:
-    """Count the people of a role assignment."""
+    """Count the people and groups of a role assignment."""
     return number(count(call, _principals(call)))
 
 
 @serves("GET", f"{_ASSIGNMENTS}/{{id}}/principals/{{id}}", ROLES_READ, returns="directoryObject")
 def get_principal(call: Call) -> Any:
-    """Get one of the people of a role assignment."""
+    """Get one of the people and groups of a role assignment."""
     return one(call, _principals(call), "principal", call.key("principal"))
 
 
 def _principals(call: Call) -> Source:
+    """The people and groups of the assignment in the path; only people can be filtered by what people have."""
     ids = _row(call).principals
+    c = groups.c
+    of_groups = select(c.id, literal("group").label("kind"), c.display_name.label("name")).where(
+        c.tenant_id == call.tenant.id, c.id.in_(ids)
+    )
+    with call.reading() as connection:
+        if connection.execute(of_groups.limit(1)).first() is None:
+            return _principal_people(ids)
+    of_people = select(users.c.id, literal("user").label("kind"), users.c.display_name.label("name")).where(
+        users.c.tenant_id == call.tenant.id, users.c.deleted_at.is_(None), users.c.id.in_(ids)
+    )
+    both = union_all(of_people, of_groups).subquery("principals")
+    known = {"id": Field(both.c.id, "id"), "displayName": Field(both.c.name)}
+    return Source("directoryObject", lambda _: select(both), both.c.id, Fields(known), _present_both)
 
+
+def _present_both(call: Call, connection: Connection, found: "Sequence[Row[Any]]") -> list[Known]:
+    told: dict[Any, Known] = {}
+    for kind, source in (("user", user_set.USERS), ("group", group_set.GROUPS)):
+        wanted = [row.id for row in found if row.kind == kind]
+        rows = connection.execute(source.rows(call).where(source.key.in_(wanted))).all() if wanted else []
+        for known in source.present(call, connection, rows):
+            told[known["id"]] = {"@odata.type": f"#microsoft.graph.{kind}", **known}
+    return [told[row.id] for row in found if row.id in told]
+
+
+def _principal_people(ids: "Sequence[UUID]") -> Source:
     def rows(inner: Call) -> "Select[Any]":
         return user_set.USERS.rows(inner).where(users.c.id.in_(ids))
 
@@ -246,7 +281,7 @@ def _row(call: Call) -> "Row[Any]":
     "POST", _ASSIGNMENTS, ROLES_WRITE, body="unifiedRoleAssignmentMultiple", returns="unifiedRoleAssignmentMultiple"
 )
 def create_assignment(call: Call) -> Any:
-    """Give people a role."""
+    """Give people a role, by themselves or all that are in a group."""
     given = bodies.entity(call, "unifiedRoleAssignmentMultiple")
     _whole_tenant(given)
     role = given.get("roleDefinitionId")
@@ -255,7 +290,7 @@ def create_assignment(call: Call) -> Any:
     made = operations.create(
         *call.change,
         role=str(role),
-        users=_people(call, given.get("principalIds") or []),
+        principals=_principals_of(call, given.get("principalIds") or []),
         display_name=given.get("displayName") or "",
         description=given.get("description") or "",
     )
@@ -270,18 +305,18 @@ def create_assignment(call: Call) -> Any:
     returns="unifiedRoleAssignmentMultiple",
 )
 def update_assignment(call: Call) -> Any:
-    """Change who has a role by an assignment."""
+    """Change who has a role by an assignment: people and groups."""
     given = bodies.entity(call, "unifiedRoleAssignmentMultiple")
     row = _row(call)
     _whole_tenant(given)
     role = given.get("roleDefinitionId")
     if role is not None and as_id(role) != ROLES[row.role]:
         raise bad("The role of an assignment cannot be changed; make another assignment.", "roleDefinitionId")
-    people = given.get("principalIds")
+    principals = given.get("principalIds")
     operations.set_(
         *call.change,
         row.assignment_id,
-        users=None if people is None else _people(call, people),
+        principals=None if principals is None else _principals_of(call, principals),
         display_name=given.get("displayName"),
         description=given.get("description"),
     )
@@ -301,12 +336,18 @@ def _whole_tenant(given: dict[str, Any]) -> None:
         raise not_possible("A role counts in the whole tenant: 'appScopeIds' must be empty.")
 
 
-def _people(call: Call, principals: list[str]) -> list[str]:
+def _principals_of(call: Call, principals: list[str]) -> list[str]:
+    """Ids of people and groups of this tenant. Raises 400 for anything else."""
     ids = [as_id(p) for p in principals]
     if not ids or None in ids:
         wrong = principals[ids.index(None)] if None in ids else principals
-        raise bad(f"The value {wrong!r:.60} of 'principalIds' is not the id of a user.", "principalIds")
-    return must_be_people(call, [i for i in ids if i is not None], "principalIds")
+        raise bad(f"The value {wrong!r:.60} of 'principalIds' is not the id of a user or group.", "principalIds")
+    wanted = [i for i in ids if i is not None]
+    with call.reading() as connection:
+        of = groups.c.tenant_id == call.tenant.id, groups.c.id.in_(wanted)
+        given = set(connection.execute(select(groups.c.id).where(*of)).scalars())
+    people = must_be_people(call, [i for i in wanted if i not in given], "principalIds")
+    return [*people, *(str(i) for i in wanted if i in given)]
 
 
 # --- what there is to permit -------------------------------------------------------------------------

@@ -8,18 +8,19 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, Select, exists, func, literal, null, select, union_all
 
 from deskwright.graph import bodies
-from deskwright.graph.access import ME, ROLES_WRITE, USERS_READ, USERS_WRITE
+from deskwright.graph.access import ME, USERS_READ, USERS_WRITE
 from deskwright.graph.answers import Created, number
 from deskwright.graph.call import Call
 from deskwright.graph.errors import GraphError, bad
 from deskwright.graph.filters import Condition, Field, Fields
+from deskwright.graph.giving_roles import must_be_able_to_give_those_of_person
 from deskwright.graph.listing import Source, collection, count, one
+from deskwright.graph.on_premises import origins
 from deskwright.graph.render import Known, plain
 from deskwright.graph.routes import serves
-from deskwright.identity.permissions import satisfies
 from deskwright.operations import users as operations
 from deskwright.operations.named import as_id
-from deskwright.store.tables import groups, license_groups, license_users, memberships, role_assignments, users
+from deskwright.store.tables import groups, license_groups, license_users, memberships, users
 
 _u = users.c
 _NEVER = "0001-01-01T00:00:00Z"
@@ -117,7 +118,8 @@ def present(call: Call, connection: Connection, rows: "Sequence[Row[Any]]") -> l
     asked = call.options.select or frozenset()
     dear = {"*", "assignedlicenses", "licenseassignmentstates"} & asked
     held = _licences(connection, [row.id for row in rows]) if dear else {}
-    return [_person(row, held.get(row.id, ())) for row in rows]
+    synchronised = origins(connection, rows)
+    return [{**_person(row, held.get(row.id, ())), **synchronised.get(row.id, {})} for row in rows]
 
 
 def _person(row: "Row[Any]", held: "Sequence[Row[Any]]") -> Known:
@@ -234,7 +236,7 @@ def update_user(call: Call) -> None:
     """Update a user."""
     given, person = bodies.entity(call, "user"), person_id(call)
     if any(given.get(name) is not None for name in _SIGN_IN):
-        _must_be_able_to_give_roles_of(call, person)
+        must_be_able_to_give_those_of_person(call, person)
     operations.set_(
         *call.change,
         str(person),
@@ -253,25 +255,8 @@ def update_user(call: Call) -> None:
 def delete_user(call: Call) -> None:
     """Delete a user; memberships and licences come back with them when they are restored."""
     person = person_id(call)
-    _must_be_able_to_give_roles_of(call, person)
+    must_be_able_to_give_those_of_person(call, person)
     operations.delete(*call.change, str(person), confirmed=call.confirmed)
-
-
-def _must_be_able_to_give_roles_of(call: Call, person: UUID) -> None:
-    """Refused where the person holds a role that the caller could not give: who resets a password can sign in by it."""
-    if satisfies(call.caller, ROLES_WRITE.scopes, writes=True):
-        return
-    r = role_assignments.c
-    query = select(r.role).where(r.tenant_id == call.tenant.id, r.user_id == person).order_by(r.role)
-    with call.reading() as connection:
-        held = connection.execute(query).scalars().all()
-    if held:
-        raise GraphError(
-            403,
-            "Authorization_RequestDenied",
-            f"The user holds the role {' and '.join(held)}: to change how they sign in, or to delete them, this call "
-            f"needs the permission {' or '.join(ROLES_WRITE.scopes)} besides. No change was made.",
-        )
 
 
 def _profile(given: Mapping[str, Any]) -> dict[str, Any]:

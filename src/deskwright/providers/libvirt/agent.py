@@ -5,6 +5,7 @@ in the guest or on the host.
 """
 
 import base64
+import hashlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -32,6 +33,12 @@ class StillRuns(Exception):
     """A script did not end within `RUN_SECONDS`. Doing it again is harmless."""
 
 
+_Which = tuple[str, int, bytes]
+"""Machine, which start of it, and the script's digest."""
+_running: dict[_Which, int] = {}
+"""The process inside, of scripts that had not ended when they were looked at last. Other processes know none."""
+
+
 @dataclass(frozen=True)
 class Ran:
     code: int
@@ -48,7 +55,28 @@ def answers(machine: Any) -> bool:
 
 
 def run(machine: Any, script: Script) -> Ran:
-    """Run a script inside and wait for its end. Raises Silent, StillRuns."""
+    """Run a script inside and wait for its end. Raises Silent, StillRuns.
+
+    Who asks the same again after StillRuns waits on for the one that runs: begun once more beside it, it would be
+    slower still, and on a slow machine never end.
+    """
+    which = machine.UUIDString(), machine.ID(), _digest(script)
+    pid, status = _still(machine, which)
+    if status is None:
+        pid = _begin(machine, script)
+    began = time.monotonic()
+    while True:
+        status = status or _command(machine, "guest-exec-status", {"pid": pid})
+        if status["exited"]:
+            return Ran(int(status.get("exitcode", 128 + status.get("signal", 0))), _output(status))
+        status, taken = None, time.monotonic() - began
+        if taken >= RUN_SECONDS:
+            _running[which] = pid
+            raise StillRuns
+        time.sleep(min(max(_LEAST_PAUSE_SECONDS, taken * _LATER_AT_MOST), _LONGEST_PAUSE_SECONDS))
+
+
+def _begin(machine: Any, script: Script) -> int:
     path, *arguments = script.interpreter
     asked = {
         "path": path,
@@ -56,16 +84,27 @@ def run(machine: Any, script: Script) -> Ran:
         "input-data": base64.b64encode(script.text.encode()).decode(),
         "capture-output": True,
     }
-    pid = _command(machine, "guest-exec", asked)["pid"]
-    began = time.monotonic()
-    while True:
-        status = _command(machine, "guest-exec-status", {"pid": pid})
-        if status["exited"]:
-            return Ran(int(status.get("exitcode", 128 + status.get("signal", 0))), _output(status))
-        taken = time.monotonic() - began
-        if taken >= RUN_SECONDS:
-            raise StillRuns
-        time.sleep(min(max(_LEAST_PAUSE_SECONDS, taken * _LATER_AT_MOST), _LONGEST_PAUSE_SECONDS))
+    return int(_command(machine, "guest-exec", asked)["pid"])
+
+
+def _still(machine: Any, which: _Which) -> tuple[int, dict[str, Any] | None]:
+    """(process, status) of a script that was left running; no status where there is none, or the agent has none."""
+    pid = _running.pop(which, None)
+    if pid is None:
+        return 0, None
+    try:
+        return pid, _command(machine, "guest-exec-status", {"pid": pid})
+    except Silent:
+        _running[which] = pid
+        raise
+    except libvirt.libvirtError as error:
+        if is_lost(error) or not machine.isActive():
+            raise
+        return 0, None  # the agent was started anew, and does not know it
+
+
+def _digest(script: Script) -> bytes:
+    return hashlib.sha256("\0".join((*script.interpreter, script.text)).encode()).digest()
 
 
 def addresses(machine: Any) -> dict[str, list[str]]:

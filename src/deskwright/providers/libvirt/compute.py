@@ -15,7 +15,6 @@ from deskwright.errors import CATALOGUE, codes_for
 from deskwright.guest.actions import Action
 from deskwright.guest.script import script_for, told
 from deskwright.images import seed
-from deskwright.providers import rfb
 from deskwright.providers.contract import (
     Call,
     Found,
@@ -27,7 +26,18 @@ from deskwright.providers.contract import (
     ProviderError,
     Screen,
 )
-from deskwright.providers.libvirt import agent, machines, networks, nics, screens, tags, telling, volumes
+from deskwright.providers.libvirt import (
+    agent,
+    machines,
+    networks,
+    nics,
+    screens,
+    sign_in,
+    tags,
+    telling,
+    user_network,
+    volumes,
+)
 from deskwright.providers.libvirt.capacity import Capacity
 from deskwright.providers.libvirt.configuration import configuration
 from deskwright.providers.libvirt.host import connect, said
@@ -181,6 +191,8 @@ class LibvirtCompute:
 
     def ensure_network(self, call: Call) -> dict[Kind, Made]:
         with self._asking(call.step) as place:
+            if place.at.is_session:
+                return user_network.ensure(place)
             network, group = nics.hosted(place)
             return {
                 Kind.NETWORK: Made(network.UUIDString(), {"addressSpace": str(self._records.known_subnet())}),
@@ -191,9 +203,8 @@ class LibvirtCompute:
         with self._asking(call.step) as place:
             machine, carried = _running(place, call, vm_id)
             taken = nics.plugged(place, call, machine, network)
-            address = place.patiently(
-                lambda: nics.address(place, machine, taken), f"{carried['computer']} has not taken its address yet"
-            )
+            missing = f"{carried['computer']} has not taken its address yet"
+            address = place.patiently(lambda: nics.address(place, machine, taken), missing, waited=taken.age)
             if taken.address is None:
                 self._records.learn_address(taken.key, address)
             details = {"ipAddress": address, "macAddress": taken.mac, "network": taken.network}
@@ -208,14 +219,8 @@ class LibvirtCompute:
     def try_sign_in_path(self, call: Call, vm_id: str) -> str:
         with self._asking(call.step) as place:
             machine, carried = _running(place, call, vm_id)
-            if not agent.answers(machine):
-                raise place.later(1, f"{carried['computer']} does not answer yet")
-            try:
-                greeting = screens.try_out(place.connection, machine, self._at)
-            except rfb.NotAnswered as nothing:
-                raise place.later(2, f"the console of {carried['computer']} does not answer: {nothing}") from None
             address = self._records.address_of(UUID(vm_id))
-            return f"console answered, {greeting.width} by {greeting.height}; address {address or 'unknown'}"
+            return sign_in.tried(place, machine, carried, address)
 
     def screen(self, call: Call, vm_id: str) -> Screen:
         with self._asking(call.step) as place:
@@ -223,10 +228,9 @@ class LibvirtCompute:
             return screens.admit(place.connection, machine, self._at)
 
     def reach(self, screen: Screen) -> socket.socket:
-        if not self._at.is_local:
-            return screen.connect()
         try:
-            return screens.handed_over(connect(self._at.uri), screen.machine)
+            connection = connect(self._at.uri) if self._at.is_local else None
+            return screens.reached(connection, self._at, screen)
         except libvirt.libvirtError as error:
             raise OSError(said(error)) from error
 
@@ -250,6 +254,8 @@ class LibvirtCompute:
                     self._records.forget(name=f"snapshot:{tags.uuid_of(key)}")
                 case Kind.NIC:
                     nics.release(place, key)
+                case Kind.NETWORK | Kind.SECURITY_GROUP if place.at.is_session:
+                    self._records.give_subnet_back()
                 case Kind.NETWORK:
                     networks.remove(place.connection, self._site.id)
                 case Kind.SECURITY_GROUP:
@@ -259,7 +265,7 @@ class LibvirtCompute:
 
     def inventory(self) -> Iterator[Found]:
         with self._asking("") as place:
-            yield from inventory(place.connection, self._site, self._records)
+            yield from inventory(place)
 
     def _asking(self, step: str) -> AbstractContextManager[Place]:
         return asking(self._site, self._at, self._records, step)
@@ -330,7 +336,7 @@ def _xml(place: Place, call: Call, spec: MachineSpec, image: Image, disk: str) -
     return MachineXml(
         uuid=uuid,
         # Computer names may be the same in two tenants, libvirt's names may not.
-        name=f"{spec.computer_name}-{uuid.hex[:8]}",
+        name=place.at.machine_name(f"{spec.computer_name}-{uuid.hex[:8]}", uuid),
         title=f"{spec.computer_name} - {call.user}",
         size=spec.size,
         os_family=spec.os_family,

@@ -65,6 +65,8 @@ class Acceleration:
     flags: frozenset[str] = field(default_factory=frozenset)
     """Of the processor."""
     systemd: bool = True
+    session: bool = False
+    """Whether the machines run as the user who asked."""
 
 
 def unreachable(error: str, at: Configuration, daemon: str | None, user: str, *, systemd: bool) -> Condition:
@@ -107,6 +109,9 @@ def _each_time(a: Acceleration, *, trapped: bool) -> Condition:
     slow = f"; libvirt looks at QEMU anew with each call, {a.seconds:.1f} s each" if a.seconds > SLOW_SECONDS else ""
     if trapped and a.device is not None:
         detail = f"{KVM_DEVICE} is there ({a.device.shown}), but machines run as {a.user}, who cannot open it{slow}"
+        if a.session:
+            mend = f"sudo adduser {shlex.quote(a.user)} kvm, then sign in again and end libvirtd"
+            return Condition("acceleration", "fail", detail, mend)
         return Condition(
             "acceleration", "fail", detail, f"sudo chown root:kvm {KVM_DEVICE} && sudo chmod 660 {KVM_DEVICE}; {again}"
         )

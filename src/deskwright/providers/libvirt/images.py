@@ -111,7 +111,7 @@ class Images:
             image = self.ready(name)
             if image is not None:
                 return image
-            trial = found(self.connection.lookupByName, _trial_name(name))
+            trial = found(self.connection.lookupByName, _trial_name(self.at, name))
             if trial is not None and machines.tags_of(trial).get("sha256") != made.sha256:
                 self._end_trial(name, trial)  # of another build, whose files may be gone
                 trial = None
@@ -152,7 +152,7 @@ class Images:
         _clear(self.cache / name)
         pool = found(self.connection.storagePoolLookupByName, volumes.IMAGES)
         if pool is not None and pool.isActive():
-            trial = found(self.connection.lookupByName, _trial_name(name))
+            trial = found(self.connection.lookupByName, _trial_name(self.at, name))
             if trial is not None:
                 self._end_trial(name, trial)
             for file, _ in list(volumes.each(pool)):
@@ -265,7 +265,7 @@ class Images:
         first = volumes.written(pool, f"trial-{name}.iso", seed.seed(str(uuid), "trial"))
         machine = MachineXml(
             uuid=uuid,
-            name=_trial_name(name),
+            name=_trial_name(self.at, name),
             title=f"Deskwright tries the image {' '.join(shown.split())}",
             size=TRIAL_SIZE[image.os_family],
             os_family=image.os_family,
@@ -284,7 +284,7 @@ class Images:
             machines.define(self.connection, text(machine), str(uuid))
         except libvirt.libvirtError:
             # KVM that cannot even begin is left alone; what else goes wrong here is the host's.
-            trial = found(self.connection.lookupByName, _trial_name(name))
+            trial = found(self.connection.lookupByName, _trial_name(self.at, name))
             if trial is not None:
                 self._end_trial(name, trial)
             if virt_type != "kvm" or self.at.acceleration == "kvm":
@@ -308,8 +308,8 @@ def _file_name(name: str, made: Built, ending: str) -> str:
     return f"{name}-{made.sha256[:12]}.{ending}"
 
 
-def _trial_name(name: str) -> str:
-    return f"deskwright-trial-{name}"
+def _trial_name(at: Configuration, name: str) -> str:
+    return at.machine_name(f"deskwright-trial-{name}", tags.uuid_of(f"trial:{name}"))
 
 
 def _longest(image: Image, virt_type: str) -> float:

@@ -6,13 +6,15 @@ from typing import Any
 
 from deskwright.domain.resources import Kind
 from deskwright.providers.contract import Found
-from deskwright.providers.libvirt import machines, networks, tags, volumes
+from deskwright.providers.libvirt import machines, networks, tags, user_network, volumes
 from deskwright.providers.libvirt.host import found
+from deskwright.providers.libvirt.place import Place
 from deskwright.providers.libvirt.records import Records
 from deskwright.providers.site import Site
 
 
-def inventory(connection: Any, site: Site, records: Records) -> Iterator[Found]:
+def inventory(place: Place) -> Iterator[Found]:
+    connection, site, records = place.connection, place.site, place.records
     for key, identifier in records.reservations():
         yield Found(Kind.CAPACITY, key, identifier)
     keys = set()
@@ -20,7 +22,9 @@ def inventory(connection: Any, site: Site, records: Records) -> Iterator[Found]:
         keys.add(carried["key"])
         yield Found(Kind.VM, carried["key"], machine.UUIDString(), carried.get("computer", ""))
     yield from _volumes(connection, site, keys, records)
-    yield from _network(connection, site, records)
+    for nic in records.nics():
+        yield Found(Kind.NIC, nic.key, str(tags.uuid_of(nic.key)), nic.mac)
+    yield from user_network.inventory(site, records) if place.at.is_session else _network(connection, site, records)
 
 
 def _volumes(connection: Any, site: Site, machine_keys: set[str], records: Records) -> Iterator[Found]:
@@ -42,14 +46,11 @@ def _volumes(connection: Any, site: Site, machine_keys: set[str], records: Recor
 
 
 def _network(connection: Any, site: Site, records: Records) -> Iterator[Found]:
-    nics = records.nics()
-    for nic in nics:
-        yield Found(Kind.NIC, nic.key, str(tags.uuid_of(nic.key)), nic.mac)
     name = networks.name_of(site.id)
     network = found(connection.networkLookupByName, name)
     if network is not None:
         yield Found(Kind.NETWORK, tags.of(network.XMLDesc()).get("key", ""), network.UUIDString(), name)
-        known = {nic.mac for nic in nics}
+        known = {nic.mac for nic in records.nics()}
         for mac, address in sorted(networks.reservations(network)):
             if mac not in known:
                 yield Found(Kind.NIC, "", f"{name}/{mac}", f"{address} is kept for {mac}")

@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from uuid import UUID
 
 from deskwright.domain.plans import Size
@@ -9,7 +10,11 @@ from deskwright.providers.libvirt import tags
 
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 SPARE_PORTS = 6
-"""PCI Express ports for what is plugged in while the machine runs."""
+"""PCI Express ports for what is plugged in while the machine runs. Each costs a start that is emulated, with systemd, a
+fifth of a second: so what a Linux machine has from the beginning is at none."""
+_WINDOWS_PORTS = 9
+_FIRST_SLOT = 0x10
+"""Of the devices that are at no port; libvirt itself begins at the other end."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,15 @@ def nic(mac: str, source: str, security_group: str = "") -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+def user_nic(mac: str, network: IPv4Network) -> str:
+    """The XML of a NIC whose network, with its DHCP server, is inside QEMU and nobody else's."""
+    root = ET.Element("interface", type="user")
+    ET.SubElement(root, "mac", address=mac)
+    ET.SubElement(root, "ip", family="ipv4", address=str(network.network_address), prefix=str(network.prefixlen))
+    ET.SubElement(root, "model", type="virtio")
+    return ET.tostring(root, encoding="unicode")
+
+
 def screen(password: str, listen: str, valid_until: str = "") -> str:
     """The screen's XML. listen: an address of the host; valid_until: UTC, ``2026-11-30T12:00:00``; empty: for good."""
     root = ET.Element("graphics", type="vnc", autoport="yes", listen=listen, passwd=password)
@@ -128,24 +142,27 @@ def _processor(root: ET.Element, machine: MachineXml) -> None:
 
 def _devices(root: ET.Element, machine: MachineXml) -> None:
     devices = ET.SubElement(root, "devices")
+    windows = machine.os_family == "windows"
     ET.SubElement(devices, "controller", type="pci", index="0", model="pcie-root")
-    for index in range(1, 10 + SPARE_PORTS):
+    for index in range(1, 1 + SPARE_PORTS + (_WINDOWS_PORTS if windows else 0)):
         ET.SubElement(devices, "controller", type="pci", index=str(index), model="pcie-root-port")
-    if machine.os_family == "linux":
+    fixed = [ET.SubElement(devices, "controller", type="virtio-serial", index="0")]
+    if not windows:
         # Its tablet is a virtio one; a controller that nothing is at costs a third of a second where it is emulated.
         ET.SubElement(devices, "controller", type="usb", model="none")
     disk = ET.SubElement(devices, "disk", type="file", device="disk")
     ET.SubElement(disk, "driver", name="qemu", type="qcow2", discard="unmap")
     ET.SubElement(disk, "source", file=machine.disk)
     ET.SubElement(disk, "target", dev="vda", bus="virtio")
+    fixed.append(disk)
     if machine.seed:
         # The kernels made for virtual machines have no driver for a SATA drive; Windows wants a drive.
-        windows = machine.os_family == "windows"
         seed = ET.SubElement(devices, "disk", type="file", device="cdrom" if windows else "disk")
         ET.SubElement(seed, "driver", name="qemu", type="raw")
         ET.SubElement(seed, "source", file=machine.seed)
         ET.SubElement(seed, "target", dev="sda" if windows else "vdb", bus="sata" if windows else "virtio")
         ET.SubElement(seed, "readonly")
+        fixed.append(seed)
     channel = ET.SubElement(devices, "channel", type="unix")
     ET.SubElement(channel, "target", type="virtio", name=AGENT_CHANNEL)
     ET.SubElement(devices, "serial", type="pty")
@@ -153,8 +170,15 @@ def _devices(root: ET.Element, machine: MachineXml) -> None:
     devices.append(ET.fromstring(screen(machine.password, machine.listen)))
     video = ET.SubElement(devices, "video")
     ET.SubElement(video, "model", type="vga", vram="32768")
-    ET.SubElement(devices, "input", type="tablet", bus="usb" if machine.os_family == "windows" else "virtio")
-    ET.SubElement(ET.SubElement(devices, "rng", model="virtio"), "backend", model="random").text = "/dev/urandom"
-    if machine.os_family == "windows":
+    fixed.append(ET.SubElement(devices, "input", type="tablet", bus="usb" if windows else "virtio"))
+    source = ET.SubElement(devices, "rng", model="virtio")
+    ET.SubElement(source, "backend", model="random").text = "/dev/urandom"
+    fixed.append(source)
+    if windows:
         tpm = ET.SubElement(devices, "tpm", model="tpm-crb")
         ET.SubElement(tpm, "backend", type="emulator", version="2.0")
+        return
+    # Memory is not taken from a running machine.
+    ET.SubElement(devices, "memballoon", model="none")
+    for slot, device in enumerate(fixed, _FIRST_SLOT):
+        ET.SubElement(device, "address", type="pci", domain="0", bus="0", slot=f"{slot:#x}", function="0")

@@ -14,7 +14,7 @@ import libvirt
 
 from deskwright.providers.libvirt import tags
 from deskwright.providers.libvirt.host import found
-from deskwright.providers.libvirt.records import Nic
+from deskwright.providers.libvirt.records import Addresses, Nic
 
 LEASE_MINUTES = 10
 """For so long at most a machine that is gone keeps its address from the next one."""
@@ -82,6 +82,11 @@ def subnets_in_use(connection: Any) -> list[ipaddress.IPv4Network]:
             if "." in address:
                 used.append(ipaddress.IPv4Network(f"{address}/{mask}", strict=False))
     return used
+
+
+def addresses(subnet: ipaddress.IPv4Network) -> Addresses:
+    """Those for machines: after the subnet's own and its gateway's; the last is the broadcast one."""
+    return Addresses(subnet.network_address + 2, subnet.num_addresses - 3)
 
 
 def reserve(network: Any, mac: str, address: str) -> None:

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from deskwright.domain.resources import Kind
 from deskwright.providers.contract import Call, Network, ProviderError
-from deskwright.providers.libvirt import agent, machines, networks, tags
+from deskwright.providers.libvirt import agent, machines, networks, tags, user_network
 from deskwright.providers.libvirt.configuration import SUBNET_PREFIX
 from deskwright.providers.libvirt.host import found
 from deskwright.providers.libvirt.machine_xml import nic
 from deskwright.providers.libvirt.place import Place
-from deskwright.providers.libvirt.records import Nic
+from deskwright.providers.libvirt.records import Addresses, Nic
 
 _TURNS = 20
 
@@ -32,6 +32,8 @@ def hosted(place: Place) -> tuple[Any, str]:
 def free(place: Place, network: Network) -> int:
     """How many addresses are left."""
     records = place.records
+    if place.at.is_session:
+        return user_network.free(place, network)
     if network.connection_id is None:
         subnet = records.known_subnet()
         total = (subnet.num_addresses if subnet else 2 ** (32 - SUBNET_PREFIX)) - 3
@@ -43,22 +45,34 @@ def free(place: Place, network: Network) -> int:
 
 def plugged(place: Place, call: Call, machine: Any, network: Network) -> Nic:
     """The call's NIC, in the machine."""
+    if place.at.is_session:
+        user_network.refuse(place, call, network)
+        pool = user_network.addresses(user_network.subnet(place))
+        taken = _taken(place, call, UUID(machine.UUIDString()), networks.name_of(place.site.id), pool)
+        return _in(place, machine, taken, user_network.nic_xml(taken))
     name, group = network.network, ""
     if network.connection_id is None:
         own, group = hosted(place)
         name = own.name()
-    taken = _taken(place, call, UUID(machine.UUIDString()), name, own=bool(group))
+    known = place.records.known_subnet() if group else None
+    taken = _taken(place, call, UUID(machine.UUIDString()), name, networks.addresses(known) if known else None)
+    if taken.address and group:  # also for a row there was: who took it may have died before this
+        networks.reserve(place.connection.networkLookupByName(name), taken.mac, taken.address)
+    return _in(place, machine, taken, nic(taken.mac, taken.network, group))
+
+
+def _in(place: Place, machine: Any, taken: Nic, xml: str) -> Nic:
     if not machines.has_nic(machine, taken.mac):
         with place.records.alone(f"nic:{taken.mac}") as mine:
             if mine and not machines.has_nic(machine, taken.mac):
-                machines.plug(machine, nic(taken.mac, taken.network, group))
+                machines.plug(machine, xml)
     return taken
 
 
 def address(place: Place, machine: Any, taken: Nic) -> str | None:
     """The machine's address, once it has it."""
     seen = None
-    if not taken.network.startswith("bridge:"):
+    if not taken.network.startswith("bridge:") and not place.at.is_session:
         seen = networks.leased(place.connection.networkLookupByName(taken.network), taken.mac)
     if seen is None:
         try:
@@ -74,26 +88,24 @@ def release(place: Place, key: str) -> None:
     if taken is None:
         return
     machine = machines.look_up(connection, str(taken.machine))
+    session = place.at.is_session
     if machine is not None and machines.has_nic(machine, taken.mac):
-        machines.unplug(machine, nic(taken.mac, taken.network))
-    network = found(connection.networkLookupByName, taken.network)
+        machines.unplug(machine, user_network.nic_xml(taken) if session else nic(taken.mac, taken.network))
+    network = None if session else found(connection.networkLookupByName, taken.network)
     if network is not None and taken.address and taken.network == networks.name_of(place.site.id):
         networks.forget(network, taken.mac, taken.address)
     place.records.drop_nic(key)
 
 
-def _taken(place: Place, call: Call, machine: UUID, network: str, *, own: bool) -> Nic:
-    """The NIC's row: the one there is, or a new one with an address of its own."""
+def _taken(place: Place, call: Call, machine: UUID, network: str, addresses: Addresses | None) -> Nic:
+    """The NIC's row: the one there is, or a new one with one of the `addresses` of the site's own network."""
     records, key = place.records, call.key(Kind.NIC)
-    pool = records.known_subnet() if own else None
     for turn in range(_TURNS):
         taken = records.nic(key)
         if taken is None:
-            _must_have_address(place, call, network, own=own)
-            taken = records.take_nic(key, network, tags.mac_of(key, turn), machine, pool)
+            _must_have_address(place, call, network, own=addresses is not None)
+            taken = records.take_nic(key, network, tags.mac_of(key, turn), machine, addresses)
         if taken is not None:
-            if own and taken.address:  # also for a row there was: who took it may have died before this
-                networks.reserve(place.connection.networkLookupByName(network), taken.mac, taken.address)
             return taken
     raise place.later(1, "many take an address now")
 

@@ -19,7 +19,7 @@ from deskwright.providers.site import Site
 
 PATIENCE_SECONDS = 3.0
 """So long a call watches for what is about to happen, before it says NotYet."""
-_GLANCE_SECONDS = 0.1
+_GLANCE_SECONDS, _LONGEST_GLANCE_SECONDS, _LATER_AT_MOST = 0.1, 1.0, 1 / 64
 _NOBODY_WAITS = {"screen": "endpointCheckFailed", "": "internalServerError"}
 """Of what is asked outside a run: the step it goes by, and the code when the host does not answer."""
 
@@ -34,13 +34,19 @@ class Place:
     def later(self, seconds: float, reason: str, share: float | None = None) -> NotYet:
         return later(self.records, seconds, reason, share)
 
-    def patiently(self, look: Callable[[], str | None], reason: str, again: float = 0.2) -> str:
-        """What `look` finds, waiting a little for it. Raises NotYet, to be asked `again` so many seconds later."""
-        ends = time.monotonic() + PATIENCE_SECONDS
+    def patiently(self, look: Callable[[], str | None], reason: str, again: float = 0.2, waited: float = 0.0) -> str:
+        """What `look` finds, waiting a little for it. Raises NotYet, to be asked `again` so many seconds later.
+
+        waited: seconds before this call. What takes long is looked at the less often, and so noticed late by a small
+        share of that: each look costs the machine that is waited for some of the host's time.
+        """
+        began = time.monotonic()
         while (seen := look()) is None:
-            if time.monotonic() >= ends:
-                raise self.later(again, reason)
-            time.sleep(_GLANCE_SECONDS)
+            taken = time.monotonic() - began
+            pause = min(max(_GLANCE_SECONDS, (waited + taken) * _LATER_AT_MOST), _LONGEST_GLANCE_SECONDS)
+            if taken >= PATIENCE_SECONDS:
+                raise self.later(max(again, pause), reason)
+            time.sleep(pause)
         return seen
 
     def pool(self) -> Any:

@@ -6,7 +6,7 @@ libvirt itself has no place for it: a reservation is no object there, and an add
 import ipaddress
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -56,9 +56,13 @@ _TAKE_SUBNET = statement(
     "VALUES (:site, :tenant, :host, CAST(:subnet AS cidr)) "
     "ON CONFLICT DO NOTHING"
 )
+_GIVE_SUBNET_BACK = statement("DELETE FROM libvirt.networks WHERE tenant_id = :tenant AND site_id = :site")
 _SUBNETS = statement("SELECT subnet FROM libvirt.subnets(:host) AS subnet")
 
-_NIC = statement("SELECT * FROM libvirt.nics WHERE tenant_id = :tenant AND key = :key")
+_NIC = statement(
+    "SELECT *, extract(epoch FROM clock_timestamp() - made_at) AS age FROM libvirt.nics "
+    "WHERE tenant_id = :tenant AND key = :key"
+)
 # A free address nobody had before, else the one that was given back first: a DHCP server keeps the lease of a machine
 # that is gone until it ends. Whoever takes the same one meanwhile wins, and the next turn takes another.
 _TAKE_NIC = statement(
@@ -66,7 +70,7 @@ _TAKE_NIC = statement(
     INSERT INTO libvirt.nics (key, tenant_id, site_id, host, network, mac, address, machine)
     SELECT :key, :tenant, :site, :host, :network, :mac,
            CASE WHEN :chosen THEN (
-             SELECT CAST(:first AS inet) + n FROM generate_series(0, :count - 1) n
+             SELECT CAST(:first AS inet) + n FROM generate_series(0, (:count - 1) * :step, :step) n
                LEFT JOIN libvirt.freed_addresses f ON f.tenant_id = :tenant AND f.host = :host
                                                   AND f.network = :network AND f.address = CAST(:first AS inet) + n
               WHERE NOT EXISTS (SELECT FROM libvirt.nics o WHERE o.tenant_id = :tenant AND o.host = :host
@@ -134,12 +138,23 @@ class Used:
 
 
 @dataclass(frozen=True)
+class Addresses:
+    """Those that a NIC may be given."""
+
+    first: ipaddress.IPv4Address
+    count: int
+    step: int = 1
+
+
+@dataclass(frozen=True)
 class Nic:
     key: str
     network: str
     mac: str
     address: str | None
     machine: UUID
+    age: float = 0.0
+    """In seconds (real time), when it was looked up."""
 
 
 @dataclass(frozen=True)
@@ -221,24 +236,27 @@ class Records:
         row = ask_one(self._engine, _SUBNET, self._own)
         return ipaddress.IPv4Network(row.subnet) if row else None
 
+    def give_subnet_back(self) -> None:
+        ask(self._engine, _GIVE_SUBNET_BACK, self._own)
+
     def nic(self, key: str) -> Nic | None:
         row = ask_one(self._engine, _NIC, {**self._own, "key": key})
-        return _nic(row) if row else None
+        return replace(_nic(row), age=float(row.age)) if row else None
 
     def take_nic(
-        self, key: str, network: str, mac: str, machine: UUID, pool: ipaddress.IPv4Network | None = None
+        self, key: str, network: str, mac: str, machine: UUID, addresses: Addresses | None = None
     ) -> Nic | None:
-        """A NIC's row, with the lowest free address of `pool` where one is given; None where this turn took nothing."""
+        """A NIC's row, with the lowest free address where some are given; None where this turn took nothing."""
         values = {
             **self._own,
             "key": key,
             "network": network,
             "mac": mac,
             "machine": machine,
-            "chosen": pool is not None,
-            # After the subnet's own address and its gateway; the last is the broadcast one.
-            "first": str(pool.network_address + 2) if pool else "0.0.0.0",  # noqa: S104
-            "count": pool.num_addresses - 3 if pool else 0,
+            "chosen": addresses is not None,
+            "first": str(addresses.first) if addresses else "0.0.0.0",  # noqa: S104
+            "count": addresses.count if addresses else 0,
+            "step": addresses.step if addresses else 1,
         }
         row = ask_one(self._engine, _TAKE_NIC, values)
         return _nic(row) if row else None

@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import ipaddress
 import secrets
 import socket
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +16,7 @@ from PIL import Image
 
 from deskwright.providers import rfb
 from deskwright.providers.contract import Screen
-from deskwright.providers.libvirt import machine_xml
+from deskwright.providers.libvirt import machine_xml, over_ssh
 from deskwright.providers.libvirt.configuration import Configuration
 from deskwright.providers.libvirt.host import said
 
@@ -29,9 +31,19 @@ def admit(connection: Any, machine: Any, at: Configuration) -> Screen:
     until = datetime.now(UTC) + timedelta(seconds=PASSWORD_SECONDS)
     xml = machine_xml.screen(password, at.console, until.strftime("%Y-%m-%dT%H:%M:%S"))
     machine.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-    name = machine.UUIDString()
-    way = (lambda: handed_over(connection, name)) if at.is_local else None
-    return Screen(at.console, _port(machine), password, name, way)
+    screen = Screen(at.console, _port(machine), password, machine.UUIDString())
+    return replace(screen, way=lambda: reached(connection, at, screen))
+
+
+def reached(connection: Any, at: Configuration, screen: Screen) -> socket.socket:
+    """A connection to a screen. Raises OSError."""
+    if at.is_local:
+        return handed_over(connection, screen.machine)
+    if not ipaddress.ip_address(at.console).is_loopback:
+        return socket.create_connection((at.console, screen.port), _CONNECT_SECONDS)
+    if at.is_over_ssh:
+        return over_ssh.connect(at.uri, at.console, screen.port, _CONNECT_SECONDS)
+    raise OSError(f"it listens on {at.console} of another host: compute.console of the site must be reached from here")
 
 
 def handed_over(connection: Any, machine: str) -> socket.socket:

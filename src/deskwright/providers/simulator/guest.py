@@ -14,6 +14,7 @@ from deskwright.guest.actions import (
     CreateAccount,
     EnableAccount,
     GrowPartition,
+    JoinDomain,
     RemoveAdministrator,
     RunCommand,
     SetComputerName,
@@ -31,6 +32,8 @@ def record(action: Action, vm_id: str) -> dict[str, Any]:
     recorded = {"do": type(action).__name__, **asdict(action)}
     if isinstance(action, EnableAccount):
         recorded["password"] = password_digest(vm_id, action.password)
+    if isinstance(action, JoinDomain):
+        recorded["one_time_password"] = password_digest(vm_id, action.one_time_password)
     if isinstance(action, WriteRecord):
         recorded["content"] = password_digest(vm_id, action.content)
     return recorded
@@ -67,6 +70,8 @@ def printed(action: Action) -> str:
             return f"account {name} enabled, its password to be changed at the first sign-in"
         case AllowSignIn(member):
             return f"{member} may sign in remotely"
+        case JoinDomain(domain, controller):
+            return f"member of {domain}, as noted from {controller}"
 
 
 def state(machine: Mapping[str, Any], done: Iterable[list[dict[str, Any]]]) -> dict[str, Any]:
@@ -74,9 +79,9 @@ def state(machine: Mapping[str, Any], done: Iterable[list[dict[str, Any]]]) -> d
 
     registry: path -> name -> value; files: path -> content, mode; records: name -> a digest of its content; commands;
     administrators; computerName, once set; ports: tcp, udp, exceptFrom; partition_gb; accounts: name -> enabled,
-    mustChangePassword, password (a digest); maySignIn. All of this stands on the disk, and comes back with a snapshot.
-    Of the machine itself: power (running | poweredOff), restarts (how many), size (vCPU, GB of memory, GB of disk),
-    model.
+    mustChangePassword, password (a digest); maySignIn; domain, once joined. All of this stands on the disk, and comes
+    back with a snapshot. Of the machine itself: power (running | poweredOff), restarts (how many), size (vCPU, GB of
+    memory, GB of disk), model.
     """
     disk = _fresh(machine)
     taken: dict[str, dict[str, Any]] = {}
@@ -145,5 +150,7 @@ def _do(inside: dict[str, Any], action: dict[str, Any]) -> None:
             inside["accounts"].setdefault(name, {"enabled": False, "mustChangePassword": False})
         case {"do": "EnableAccount", "name": name, "password": password}:
             inside["accounts"][name] = {"enabled": True, "mustChangePassword": True, "password": password}
+        case {"do": "JoinDomain", "domain": domain}:
+            inside["domain"] = domain
         case _:
             raise ValueError(f"the simulated guest cannot do {action!r}")

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from deskwright.providers.contract import Network
+from deskwright.checks.table import Looker, checks_of
+from deskwright.providers.contract import Answer, Endpoint, Network
+from deskwright.providers.health import ENDPOINTS, reached
 from deskwright.providers.simulator import faults
 from deskwright.providers.simulator.compute import SimulatedCompute
 from deskwright.providers.site import Site
@@ -13,6 +15,7 @@ from deskwright.store.statements import ask, statement
 # These codes tell of something slow or optional, and leave the connection usable.
 _ONLY_WARNINGS = (
     "azureAdDeviceSyncCheckLongSyncCircle",
+    "azureAdDeviceSyncCheckScpNotConfigured",
     "endpointConnectivityCheckLocaleUrlNotAllowListed",
     "ssoCheckKerberosConfigurationError",
     "udpConnectivityCheck",
@@ -22,14 +25,14 @@ _FAULT = statement(f"{faults.prelude(steps=''' 'health', 'health:' || :check '''
 
 
 class SimulatedHealth:
-    """A fault with step ``health:<check id>``, or ``health`` for every check, makes it fail with the fault's code."""
+    """One provider's part. A fault with step ``health:<check id>``, or ``health`` for every check, makes it fail with
+    the fault's code."""
 
-    def __init__(self, database: Database, site: Site) -> None:
+    def __init__(self, database: Database, site: Site, looker: Looker) -> None:
+        self.checks = checks_of(looker)
         self._database, self._site = database, site
-        self._compute = SimulatedCompute(database, site)
 
-    def probe(self, check_id: str, connection: Mapping[str, Any]) -> tuple[str, str | None, str]:
-        """`connection`: a row of ``connections``; with ``demand``, addresses needed, fewer free ones are a warning."""
+    def probe(self, check_id: str, connection: Mapping[str, Any]) -> Answer:
         subject = f"health:{connection.get('id')}:{check_id}"
         asked = {
             "user": "",
@@ -47,11 +50,18 @@ class SimulatedHealth:
             return status, row.code, "a simulated fault"
         if check_id == "ipAddresses":
             return self._addresses(connection)
+        if check_id == ENDPOINTS and connection.get("endpoints"):
+            # Beside a real directory: its controllers are real, too.
+            return reached(connection["endpoints"], "this service's machine (simulated machines have no network)")
         return "passed", None, ""
 
-    def _addresses(self, connection: Mapping[str, Any]) -> tuple[str, str | None, str]:
+    def endpoints(self, connection: Mapping[str, Any]) -> list[Endpoint]:
+        return []
+
+    def _addresses(self, connection: Mapping[str, Any]) -> Answer:
         network = Network(connection.get("id"), connection.get("network") or "", connection.get("subnet") or "")
-        free, demand = self._compute.free_addresses(network), int(connection.get("demand") or 0)
+        free = SimulatedCompute(self._database, self._site).free_addresses(network)
+        demand = int(connection.get("demand") or 0)
         detail = f"{free} free addresses in {network.subnet}"
         if free == 0:
             return "failed", "resourceAvailabilityCheckNoSubnetIP", detail

@@ -11,7 +11,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     Uuid,
     func,
     text,
@@ -28,6 +27,7 @@ touched_users = Table(
     tenant(),
     Column("user_id", Uuid, nullable=False),
     json("cause"),  # {"actor", "activity", "object"}: becomes the reason of a grace period
+    time("at", nullable=False, now=True),  # real time
     Index("ix_touched_users_tenant", "tenant_id", "number"),
 )
 
@@ -120,15 +120,58 @@ notifications = Table(
     id_(),
     tenant(),
     of("cloud_pc_id", "cloud_pcs", cascade=True),
-    Column("kind", String(32), nullable=False),  # ready | grace | grace48h | grace24h
+    Column("kind", String(32), nullable=False),  # a domain.notices.Kind
     Column("channel", String(16), nullable=False),  # mail | webhook
     time("about", nullable=False),  # when it happened, in the tenant's time
-    Column("state", String(16), nullable=False, server_default="pending"),  # pending | sent | failed
+    # pending | sent | failed: given up, over a webhook a dead letter | discarded by an administrator
+    Column("state", String(16), nullable=False, server_default="pending"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     time("next_at", nullable=False, now=True),  # real time
     time("sent_at"),
     Column("last_error", Text),
-    UniqueConstraint("cloud_pc_id", "kind", "channel", "about"),
-    Index("ix_notifications_due", "next_at", postgresql_where=text("state = 'pending'")),
+    Column("number", BigInteger, Identity(), nullable=False),  # the order of a Cloud PC's events
+    json("data", None),  # of a change of status, written by a trigger: what its event says
+    Index(
+        "uq_notifications_once",
+        "cloud_pc_id",
+        "kind",
+        "channel",
+        "about",
+        unique=True,
+        postgresql_where=text("kind <> 'statusChanged'"),
+    ),
+    Index("ix_notifications_mails_due", "next_at", postgresql_where=text("state = 'pending' AND channel = 'mail'")),
+    Index(
+        "ix_notifications_events_due",
+        "tenant_id",
+        "next_at",
+        "number",
+        postgresql_where=text("state = 'pending' AND channel = 'webhook'"),
+    ),
     Index("ix_notifications_tenant", "tenant_id", "about"),
+    Index(
+        "ix_notifications_order",
+        "cloud_pc_id",
+        "number",
+        postgresql_where=text("state = 'pending' AND channel = 'webhook'"),
+    ),
+    Index(
+        "ix_notifications_trouble",
+        "tenant_id",
+        "channel",
+        "number",
+        postgresql_where=text("last_error IS NOT NULL AND state IN ('pending', 'failed')"),
+    ),
+    Index(
+        "ix_notifications_mails",
+        "tenant_id",
+        "sent_at",
+        postgresql_where=text("channel = 'mail' AND state = 'sent'"),
+    ),
+    Index(
+        "ix_notifications_events",
+        "tenant_id",
+        "about",
+        postgresql_where=text("kind = 'statusChanged' AND state IN ('sent', 'discarded')"),
+    ),
 )

@@ -154,6 +154,11 @@ ledger = Table(
         postgresql_where=text("release_at IS NOT NULL AND state IN ('intended', 'created')"),
     ),
     Index(
+        "ix_ledger_refused",
+        "tenant_id",
+        postgresql_where=text("release_attempts > 0 AND release_at IS NOT NULL AND state IN ('intended', 'created')"),
+    ),
+    Index(
         "ix_ledger_objects",
         "tenant_id",
         "kind",

@@ -31,6 +31,12 @@ users = Table(
         postgresql_where=text("deleted_at IS NULL"),
     ),
     # Of deleted ones too: their Cloud PCs are found by the name while they are in grace.
+    Index(
+        "ix_users_suffix",
+        text("lower(split_part(user_principal_name, '@'::text, 2))"),
+        "tenant_id",
+        postgresql_where=text("deleted_at IS NULL"),
+    ),
     Index("ix_users_upn_all", "tenant_id", text("lower(user_principal_name)")),
 )
 

@@ -27,8 +27,11 @@ domains = Table(
     Column("sync_status", String(24), nullable=False, server_default="never"),
     Column("sync_error_code", String(64)),
     Column("sync_detail", Text, nullable=False, server_default=""),
+    Column("sync_progress", Text, nullable=False, server_default=""),  # of the one that is under way
     time("synced_at"),  # the last that succeeded
-    Column("sync_confirmed", Boolean, nullable=False, server_default=text("false")),  # R13: the next one may go ahead
+    # R13: who would lose their Cloud PC by the one that stopped: people, of, who (names), ids
+    json("sync_losing", None),
+    Column("sync_confirmed", Boolean, nullable=False, server_default=text("false")),  # and that this is meant
     json("cursor"),  # up to where changes were read, and of which controller
     time("created_at", nullable=False, now=True),
     Index("uq_domains_name", "tenant_id", text("lower(name)"), unique=True),
@@ -44,6 +47,8 @@ domain_syncs = Table(
     Column("status", String(24), nullable=False),
     Column("complete", Boolean, nullable=False, server_default=text("false")),  # read everything, not changes only
     Column("seconds", Float, nullable=False, server_default="0"),  # real ones
+    Column("error_code", String(64)),
+    Column("detail", Text, nullable=False, server_default=""),
     json("counts"),
     json("findings", "[]"),  # objects that could not be taken over, and why
 )
@@ -58,6 +63,7 @@ domain_objects = Table(
     Column("object_id", Uuid),  # users.id or groups.id
     Column("name", Text, nullable=False),  # sAMAccountName
     Column("distinguished_name", Text, nullable=False),
+    Column("security_identifier", Text, nullable=False, server_default=""),  # objectSid
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
     time("seen_at", nullable=False),
     Index("uq_domain_objects_object_id", "object_id", unique=True, postgresql_where=text("object_id IS NOT NULL")),

@@ -38,6 +38,7 @@ connections = Table(
     Column("ad_domain_password", LargeBinary),  # encrypted, see store.secrets; write-only
     Column("health_status", String(16), nullable=False, server_default="pending"),  # the last settled one (V3)
     Column("checking", Boolean, nullable=False, server_default=text("false")),
+    time("checking_since"),  # when the present look at all checks began; null: none is under way
     time("checked_at"),
     time("next_check_at"),
     Column("failures_in_a_row", Integer, nullable=False, server_default="0"),
@@ -77,6 +78,8 @@ connection_results = Table(
     same_tenant(),
     Column("status", String(16), nullable=False),
     json("findings", "[]"),  # [{"check", "status", "code"}] of those that did not pass
+    json("checks"),  # {check id: {"status" (or notTried), "code", "seconds"}} of all of them
+    Column("seconds", Float, nullable=False, server_default="0"),  # real ones, of all checks together
 )
 
 device_images = Table(

@@ -62,7 +62,7 @@ user_credentials = Table(
     metadata,
     of("user_id", "users", cascade=True, primary_key=True),
     tenant(),
-    Column("password_hash", Text, nullable=False),  # Argon2
+    Column("password_hash", Text),  # Argon2; null: no password here, only errors are counted
     Column("must_change", Boolean, nullable=False, server_default=text("false")),
     Column("failed_attempts", Integer, nullable=False, server_default="0"),
     time("locked_until"),
@@ -85,14 +85,19 @@ role_assignments = Table(
     Index("ix_role_assignments_tenant", "tenant_id"),
 )
 
-# Roles that the members of a group hold.
+# Roles that the members of a group hold. Who holds which role after all says the view `held_roles`.
 role_groups = Table(
     "role_groups",
     metadata,
+    id_(),
     tenant(),
-    Column("role", Text, primary_key=True),
-    of("group_id", "groups", cascade=True, primary_key=True),
+    Column("role", Text, nullable=False),
+    of("group_id", "groups", cascade=True),
+    Column("assignment_id", Uuid, nullable=False, index=True, server_default=func.gen_random_uuid()),
+    Column("display_name", Text, nullable=False, server_default=""),
+    Column("description", Text, nullable=False, server_default=""),
     time("created_at", nullable=False, now=True),
+    UniqueConstraint("group_id", "role"),
     Index("ix_role_groups_tenant_id", "tenant_id"),
 )
 

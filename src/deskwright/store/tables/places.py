@@ -1,6 +1,6 @@
 """Tenants, and the sites where their Cloud PCs run."""
 
-from sqlalchemy import BigInteger, Column, Double, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Double, Integer, Table, Text, UniqueConstraint
 
 from deskwright.store.tables.columns import id_, json, metadata, tenant, time
 
@@ -18,6 +18,8 @@ tenants = Table(
     json("organization_settings"),  # Graph's cloudPcOrganizationSettings, as far as it was set
     time("next_inventory_at"),  # L4: when ledger and inventory are next compared
     time("notified_until"),  # how far its changes were looked through for what people are told
+    Column("webhook_failures", Integer, nullable=False, server_default="0"),  # in a row, of the whole webhook
+    time("webhook_retry_at"),  # until then it is left alone (real time)
     time("created_at", nullable=False, now=True),
 )
 

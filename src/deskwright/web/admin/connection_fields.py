@@ -6,7 +6,8 @@ from typing import Any
 
 from deskwright.domain.rules import Refused
 from deskwright.operations import named, sites
-from deskwright.operations.connections import CONNECTION, HYBRID, broken_rules
+from deskwright.operations.connection_rules import HYBRID, broken_rules
+from deskwright.operations.connections import CONNECTION
 from deskwright.web.view import Answer, View, show
 from deskwright.web.wizard import Check
 

@@ -7,7 +7,7 @@ import shlex
 
 from deskwright.checks.table import checks_for
 from deskwright.operations import connection_view, connections, sites
-from deskwright.operations.connections import HYBRID
+from deskwright.operations.connection_rules import HYBRID
 from deskwright.web.admin.connection_fields import (
     COLUMNS,
     CREDENTIALS,

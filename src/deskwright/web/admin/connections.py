@@ -7,12 +7,13 @@ from uuid import UUID
 from deskwright.checks.table import CHECKS, checks_for
 from deskwright.errors import Explained, explain
 from deskwright.operations import audit, connection_view, connections, sites
-from deskwright.operations.connections import CONNECTION, HYBRID
+from deskwright.operations.connection_rules import HYBRID
+from deskwright.operations.connections import CONNECTION
 from deskwright.operations.named import Item, cursor
 from deskwright.web.admin.connection_fields import COLUMNS, CREDENTIALS, TYPE_TEXTS, checked, checks, entered
 from deskwright.web.pages import action, page
 from deskwright.web.view import Answer, View, Went, show
-from deskwright.web.words import HEALTH, Word, word
+from deskwright.web.words import HEALTH, Word, duration, word
 
 _PAGE = 25
 _PATH = "/admin/{tenant}/connections"
@@ -26,9 +27,20 @@ CHECK_WORDS = {
     "pending": Word("Waiting", "wait"),
     "informational": Word("Information", "off"),
 }
+_NOT_TRIED = Word("Not tried", "off")
 _WORST_FIRST = {"failed": 0, "warning": 1}
 # What a failed check asks for that a form here can change.
-_EDITABLE = ("dns", "adDomainJoin", "ipAddresses", "tenantReadiness", "networkReadiness")
+_EDITABLE = (
+    "dns",
+    "joinAccount",
+    "organizationalUnitRights",
+    "adDomainJoin",
+    "ipAddresses",
+    "tenantReadiness",
+    "networkReadiness",
+)
+_BAR_LEAST, _BAR_MOST = 4, 40
+"""Of the picture of the last times, in its own units."""
 
 
 @page(_PATH)
@@ -149,29 +161,40 @@ def _due(view: View, item: Item) -> bool:
 def _health(view: View, item: Item) -> dict[str, Any]:
     """What the part of the page shows that renews itself."""
     due = _due(view, item)
-    # Asked for and not begun: what stands there is of the time before.
-    waiting = due and not item["healthCheckRunning"]
-    results = [_result(view, item, found, waiting) for found in _found(item)]
+    results = [_result(view, item, found, waiting=due and _is_of_before(item, found)) for found in _found(item)]
     if not due:  # while they run, nothing changes its place
         results.sort(key=lambda result: _WORST_FIRST.get(result["status"], len(_WORST_FIRST)))
+    outcomes = connection_view.results(view.database, view.tenant, UUID(item["id"]))
     events = audit.list_(view.database, view.tenant, resource=item["id"], resource_type=CONNECTION.kind, limit=_HISTORY)
     return {
         "connection": item,
         "due": due,
         "waiting_word": CHECK_WORDS["pending"],
+        "check_words": {status: word.text for status, word in CHECK_WORDS.items()},
         "quoted": shlex.quote(item["displayName"]),
         "results": results,
-        "done": 0 if waiting else sum(1 for result in results if result["endDateTime"]),
-        "explained": _explained(item),
-        "outcomes": connection_view.results(view.database, view.tenant, UUID(item["id"])),
+        "done": sum(1 for result in results if result["endDateTime"] and not result["waiting"]),
+        "took": took(sum(result["seconds"] or 0 for result in results)),
+        "explained": _explained(item, outcomes),
+        "outcomes": outcomes,
+        "bars": _bars(outcomes),
+        **connection_view.standing(view.database, view.tenant, UUID(item["id"])),
         "history": [{**event, "told": _told(event)} for event in events],
     }
+
+
+def _is_of_before(item: Item, found: Item) -> bool:
+    """Whether a result is of the time before: its check was asked for, and has not begun again."""
+    since = item["healthCheckStartedDateTime"] if item["healthCheckRunning"] else None
+    return found["startDateTime"] is not None and (since is None or found["startDateTime"] < since)
 
 
 def _found(item: Item) -> list[Item]:
     """What each check found; of one that never ran, that it waits."""
     found = {result["id"]: result for result in item["healthChecks"]}
-    nothing = dict.fromkeys(("errorType", "additionalDetail", "recommendedAction", "startDateTime", "endDateTime"))
+    nothing = dict.fromkeys(
+        ("errorType", "additionalDetail", "recommendedAction", "startDateTime", "endDateTime", "durationInSeconds")
+    )
     expected = [
         found.pop(check.id, {"id": check.id, "displayName": check.title, "status": "pending", **nothing})
         for check in checks_for(item["connectionType"])
@@ -179,19 +202,44 @@ def _found(item: Item) -> list[Item]:
     return [*expected, *found.values()]
 
 
-def _result(view: View, item: Item, found: Item, waiting: bool) -> Item:
-    began, ended = found["startDateTime"], found["endDateTime"]
+def _result(view: View, item: Item, found: Item, *, waiting: bool) -> Item:
+    untried = (found["additionalDetail"] or "").startswith("not tried")
     check_ = CHECKS.get(found["id"])
     wrong = found["status"] in ("failed", "warning")
     return {
         **found,
-        "word": CHECK_WORDS.get(found["status"], Word(found["status"], "off")),
+        "word": _NOT_TRIED if untried else CHECK_WORDS.get(found["status"], Word(found["status"], "off")),
         "does": check_.does if check_ else "",
         "required": bool(check_ and check_.required),
-        "waiting": waiting and found["status"] != "pending",
-        "seconds": (ended - began).total_seconds() if began and ended else None,
+        "waiting": waiting,
+        "seconds": found["durationInSeconds"] if found["endDateTime"] else None,
+        "took": took(found["durationInSeconds"]) if found["endDateTime"] and not untried else "",
         "edit": view.to("connections", item["id"], "edit") if wrong and found["id"] in _EDITABLE else "",
     }
+
+
+def took(seconds: float | None) -> str:
+    """How long a check took, as exactly as anybody needs it: ``4 ms``, ``0.2 s``, ``1 min 5 s``."""
+    if seconds is None:
+        return ""
+    if seconds < 0.1:
+        return f"{max(round(seconds * 1000), 1)} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+
+
+def _bars(outcomes: list[Item]) -> list[Item]:
+    """The last times as a picture, oldest first: how it ended, and the longer it took the higher."""
+    longest = max([0.2, *(outcome["seconds"] for outcome in outcomes)])
+    return [
+        {
+            "x": place * 16,
+            "height": max(_BAR_LEAST, round(outcome["seconds"] / longest * _BAR_MOST)),
+            "word": word(outcome["status"], HEALTH),
+            "took": took(outcome["seconds"]),
+            "at": outcome["at"],
+        }
+        for place, outcome in enumerate(reversed(outcomes))
+    ]
 
 
 def _told(event: Item) -> str:
@@ -204,9 +252,11 @@ def _told(event: Item) -> str:
     return f"{event['activity']}: {names}" if names else str(event["activity"])
 
 
-def _explained(item: Item) -> Explained | None:
+def _explained(item: Item, outcomes: list[Item]) -> Explained | None:
     """What an unhealthy connection means for provisioning, in the words of the error catalogue."""
     if item["healthCheckStatus"] != "failed":
         return None
     failed = [found["displayName"] for found in item["healthChecks"] if found["status"] == "failed"]
+    if item["healthCheckRunning"] and outcomes:  # what is being looked at again counts until it has ended
+        failed = [finding["title"] for finding in outcomes[0]["findings"] if finding["status"] == "failed"]
     return explain("canaryCheckUnpass", {"connection": item["displayName"], "reason": ", ".join(failed)})

@@ -1,6 +1,6 @@
 """Examining the tenant: what works, what is late, and the mend (R7)."""
 
-from deskwright.operations import doctor
+from deskwright.operations import dead_letters, doctor
 from deskwright.web.pages import page
 from deskwright.web.view import Answer, View, show
 from deskwright.web.words import Word
@@ -16,4 +16,6 @@ def examine(view: View) -> Answer:
     findings = list(doctor.examine_tenant(view.world, view.tenant))
     order = {"fail": 0, "warn": 1, "ok": 2}
     findings.sort(key=lambda f: order[f.mark])
-    return show("admin/health.html", "findings" if view.fragment else None, findings=findings, marks=MARKS)
+    dead = dead_letters.count(view.database, view.tenant)
+    block = "findings" if view.fragment else None
+    return show("admin/health.html", block, findings=findings, marks=MARKS, dead=dead)

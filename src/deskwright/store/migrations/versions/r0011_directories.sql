@@ -20,7 +20,9 @@ CREATE TABLE domains (
   sync_status varchar(24) NOT NULL DEFAULT 'never',
   sync_error_code varchar(64),
   sync_detail text NOT NULL DEFAULT '',
+  sync_progress text NOT NULL DEFAULT '',
   synced_at timestamptz,
+  sync_losing jsonb,
   sync_confirmed boolean NOT NULL DEFAULT false,
   cursor jsonb NOT NULL DEFAULT '{}',
   created_at timestamptz NOT NULL DEFAULT now(),
@@ -38,6 +40,8 @@ CREATE TABLE domain_syncs (
   status varchar(24) NOT NULL,
   complete boolean NOT NULL DEFAULT false,
   seconds double precision NOT NULL DEFAULT 0,
+  error_code varchar(64),
+  detail text NOT NULL DEFAULT '',
   counts jsonb NOT NULL DEFAULT '{}',
   findings jsonb NOT NULL DEFAULT '[]',
   CONSTRAINT pk_domain_syncs PRIMARY KEY (domain_id, at),
@@ -53,6 +57,7 @@ CREATE TABLE domain_objects (
   object_id uuid,
   name text NOT NULL,
   distinguished_name text NOT NULL,
+  security_identifier text NOT NULL DEFAULT '',
   enabled boolean NOT NULL DEFAULT true,
   seen_at timestamptz NOT NULL,
   CONSTRAINT pk_domain_objects PRIMARY KEY (domain_id, source_id),
@@ -70,15 +75,36 @@ CREATE INDEX ix_groups_domain_id ON groups (domain_id) WHERE domain_id IS NOT NU
 
 -- Roles that the members of a group hold.
 CREATE TABLE role_groups (
+  id uuid NOT NULL DEFAULT gen_random_uuid(),
   tenant_id uuid NOT NULL,
   role text NOT NULL,
   group_id uuid NOT NULL,
+  assignment_id uuid NOT NULL DEFAULT gen_random_uuid(),
+  display_name text NOT NULL DEFAULT '',
+  description text NOT NULL DEFAULT '',
   created_at timestamptz NOT NULL DEFAULT now(),
-  CONSTRAINT pk_role_groups PRIMARY KEY (group_id, role),
+  CONSTRAINT pk_role_groups PRIMARY KEY (id),
+  CONSTRAINT uq_role_groups_group_id_role UNIQUE (group_id, role),
   CONSTRAINT fk_role_groups_tenant_id FOREIGN KEY (tenant_id) REFERENCES tenants (id) ON DELETE CASCADE,
   CONSTRAINT fk_role_groups_group_id FOREIGN KEY (group_id) REFERENCES groups (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_role_groups_tenant_id ON role_groups (tenant_id);
+CREATE INDEX ix_role_groups_assignment_id ON role_groups (assignment_id);
+
+-- Who holds which role, and how: by themselves, through a group, or as a guest. Whatever asks about roles asks here.
+CREATE VIEW held_roles AS
+  SELECT tenant_id, user_id, role, CAST(NULL AS uuid) AS group_id, false AS guest, created_at FROM role_assignments
+  UNION ALL
+  SELECT r.tenant_id, m.user_id, r.role, r.group_id, false, r.created_at FROM role_groups r
+    JOIN memberships m ON m.group_id = r.group_id AND m.tenant_id = r.tenant_id
+  UNION ALL
+  SELECT tenant_id, user_id, role, CAST(NULL AS uuid), true, created_at FROM guest_roles;
+
+-- Who has no password here has errors counted all the same.
+ALTER TABLE user_credentials ALTER COLUMN password_hash DROP NOT NULL;
+-- Which tenants have people whose names end so: see identity.issuers.
+CREATE INDEX ix_users_suffix ON users (lower(split_part(user_principal_name, '@', 2)), tenant_id)
+  WHERE deleted_at IS NULL;
 
 -- OpenID Connect issuers that people may sign in with.
 CREATE TABLE identity_providers (
@@ -100,6 +126,11 @@ CREATE UNIQUE INDEX uq_identity_providers_display_name ON identity_providers (te
 ALTER TABLE connection_checks ADD COLUMN seconds double precision;
 ALTER TABLE connections ADD COLUMN failures_in_a_row integer NOT NULL DEFAULT 0;
 ALTER TABLE connections ADD COLUMN passes_in_a_row integer NOT NULL DEFAULT 0;
+-- When the present look at all of them began: a check that began before it is still to come.
+ALTER TABLE connections ADD COLUMN checking_since timestamptz;
+-- Of each result every check, so that the next one can tell what changed.
+ALTER TABLE connection_results ADD COLUMN checks jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE connection_results ADD COLUMN seconds double precision NOT NULL DEFAULT 0;
 
 -- What the Active Directory provider remembers of the accounts it made.
 CREATE SCHEMA activedirectory;
@@ -111,8 +142,13 @@ CREATE TABLE activedirectory.computer_accounts (
   connection_id uuid NOT NULL,
   domain text NOT NULL,
   name text NOT NULL,
+  -- How often it was given a one-time password: each is derived from this number, none is kept.
+  turn integer NOT NULL DEFAULT 0,
   source_id uuid,
-  distinguished_name text NOT NULL,
+  distinguished_name text NOT NULL DEFAULT '',
+  -- HOST=ADDRESS of where it has that password: a domain's controllers do not all know it at once.
+  controller text NOT NULL DEFAULT '',
+  preset_at timestamptz,
   joined_at timestamptz,
   released_at timestamptz,
   made_at timestamptz NOT NULL DEFAULT now()
