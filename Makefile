@@ -10,7 +10,7 @@ PIN := $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --n
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup libvirt demo demo-ad test check format docs screenshots bench lock clean
+.PHONY: help setup libvirt demo demo-ad test check format docs screenshots bench chaos lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,8 @@ missing=""; for p in $(2); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing 
 	  else echo "This needs an administrator: sudo apt install$$missing"; echo "Without: $(3)"; fi; fi
 endef
 
-HYPERVISOR := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base ovmf swtpm swtpm-tools
-IMAGE_TOOLS := mmdebstrap e2fsprogs fakeroot
+HYPERVISOR := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base ovmf swtpm swtpm-tools iproute2
+IMAGE_TOOLS := mmdebstrap e2fsprogs fakeroot uidmap
 BINDING := libvirt-dev pkg-config gcc libc6-dev
 
 # A hypervisor, what images are built with, and the Python binding, which is built against the system's library.
@@ -59,16 +59,19 @@ $(LIBVIRT): $(SETUP) requirements-libvirt.lock
 
 libvirt: $(LIBVIRT)  ## What real machines need: libvirt, QEMU, and the Python binding
 
-# Joining a domain from here, and a domain controller for the demo and the tests. Samba's packages would start servers on
-# this machine: they are kept from that, the controller runs in namespaces of its own.
-CONTROLLER := samba samba-ad-dc samba-ad-provision winbind krb5-user adcli iproute2
-define controller
-quiet=/usr/sbin/policy-rc.d; mine=; \
-	if ! dpkg -s $(CONTROLLER) >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && [ ! -e $$quiet ]; then \
-	  mine=1; printf '#!/bin/sh\nexit 101\n' > $$quiet; chmod 755 $$quiet; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; fi; \
-	$(call packages,a domain controller,$(CONTROLLER),a domain cannot be tried on this machine); \
-	[ -z "$$mine" ] || rm -f $$quiet
+# The same for packages that would start servers on this machine, now and after its next start: $(call servers,...,units).
+define servers
+quiet=/usr/sbin/policy-rc.d; as=; [ "$$(id -u)" = 0 ] || as="sudo -n"; mine=; \
+	if ! dpkg -s $(2) >/dev/null 2>&1 && [ ! -e $$quiet ] && $$as true 2>/dev/null; then \
+	  mine=1; trap "$$as rm -f $$quiet" EXIT INT TERM; \
+	  printf '#!/bin/sh\nexit 101\n' | $$as tee $$quiet >/dev/null; $$as chmod 755 $$quiet; fi; \
+	$(call packages,$(1),$(2),$(3)); \
+	if [ -n "$$mine" ] && [ -d /run/systemd/system ]; then $$as systemctl disable --quiet $(4) 2>/dev/null || true; fi
 endef
+
+# Joining a domain from here, and a domain controller for the demo and the tests, which runs in namespaces of its own.
+CONTROLLER := samba samba-ad-dc samba-ad-provision winbind krb5-user adcli iproute2
+controller = $(call servers,a domain controller,$(CONTROLLER),a domain cannot be tried on this machine,smbd nmbd winbind samba-ad-dc)
 
 # What tests and checks need on top; the official Graph SDKs are most of it. Tests of the pages need a browser, those of
 # the guest's scripts what they are executed by.
@@ -80,6 +83,8 @@ $(DEV_SETUP): $(LIBVIRT) requirements-dev.lock
 	  $(call packages,the tests of pages,chromium,tests in tests/web that use a screen will fail); }
 	@$(controller)
 	@$(call packages,the tests of what runs inside a guest,nftables sudo wine wine64 iproute2,tests in tests/guest will fail)
+	@$(call packages,the tests of clocks,faketime,some tests in tests/reconcile and tests/active_directory will fail)
+	@$(call servers,the tests of remote sessions and of remote hosts,xrdp openssh-server,some tests in tests/libvirt will fail,xrdp xrdp-sesman ssh)
 	@touch $@
 
 demo: $(SETUP) $(if $(filter libvirt,$(COMPUTE)),$(LIBVIRT))  ## The main job, visibly (KEEP=1 leaves it running, COMPUTE=libvirt makes real machines)
@@ -113,6 +118,9 @@ screenshots: $(DEV_SETUP)  ## The README's pictures, from real demo runs; and ev
 
 bench: $(DEV_SETUP)  ## Speed and memory, as ratios in one run
 	@$(BIN)/python -m bench
+
+chaos: $(DEV_SETUP)  ## Kill workers and the database at every step, and count what is lost, doubled or leaked (JSON=1)
+	@$(BIN)/python -m bench.chaos $(if $(JSON),--json)
 
 lock: $(DEV_SETUP)  ## Pin the dependencies anew
 	@$(PIN) --upgrade pyproject.toml --group build --output-file requirements.lock

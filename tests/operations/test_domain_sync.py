@@ -13,7 +13,8 @@ from deskwright.active_directory.client import signed_in
 from deskwright.active_directory.problems import DirectoryProblem
 from deskwright.active_directory.reading import Person, SecurityGroup, Seen
 from deskwright.domain.rules import Refused
-from deskwright.operations import audit, domain_sync, domains, groups, users
+from deskwright.identity.permissions import READER
+from deskwright.operations import audit, domain_sync, domains, groups, roles, users
 from deskwright.operations.change import change
 from deskwright.operations.domain_merge import merge
 from tests.operations.corp import Corp, corp, either, numbers, reader
@@ -201,6 +202,23 @@ def test_a_person_of_the_same_name_is_taken_over_and_a_group_is_not(corp: Corp) 
     assert (corp.in_group("sales"), corp.show()["findings"]) == ({"ann"}, [])
     with pytest.raises(Refused, match="already"):
         domains.adopt(database, tenant, "test", corp.name, "sales")
+
+
+def test_an_administrator_is_not_taken_over_by_a_name(corp: Corp) -> None:
+    """Whoever may name accounts of the domain would otherwise be whoever they like here."""
+    database, tenant = corp.company.world.database, corp.company.tenant
+    corp.person("ann", displayName="Somebody")
+    upn = f"{corp.names['ann']}@{corp.name}"
+    users.create(database, tenant, "test", user_principal_name=upn, display_name="Ann")
+    roles.assign(database, tenant, "test", READER, upn)
+    corp.create()
+    corp.last()
+    assert (corp.user("ann").display_name, corp.user("ann").domain_id) == ("Ann", None)
+    (found,) = corp.show()["findings"]
+    assert (found["code"], found["displayName"]) == ("userHoldsRole", upn)
+    roles.unassign(database, tenant, "test", READER, upn)
+    assert corp.counts(corp.sync()) == {"peopleChanged": 1}
+    assert (corp.user("ann").display_name, corp.show()["findings"]) == ("Somebody", [])
 
 
 def test_a_conflict_that_is_solved_here_is_seen_without_a_change_there(corp: Corp) -> None:

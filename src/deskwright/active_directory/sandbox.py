@@ -112,7 +112,7 @@ class DomainController:
 
     def kill(self) -> None:
         """Samba ends at once, its namespaces stay: `start` starts it again."""
-        # Until none is left: one that was being forked is missed at first, and one that dies holds its port till it has.
+        # Until none is left: one that is being forked is missed at first, and one that dies holds its port till then.
         ends = time.monotonic() + _WAIT_SECONDS
         while left := [pid for pid in self._inside() if pid != self._holder.pid]:
             for pid in left:

@@ -125,13 +125,13 @@ class _Demo:
         heading("What the domain controller has")
         self._print_computers()
         (leaver,) = (r for r in rows if r["userPrincipalName"].startswith("diego@"))
-        keytab = self._keytab(tenant, leaver) if self._host else None
-        self._ask_for_ticket(leaver, keytab, expected=True)
+        keys = self._keytab(tenant, leaver) if self._host else self._password(leaver)
+        self._ask_for_ticket(leaver, keys, expected=True)
         heading(f"Diego is taken out of {_GROUP} in the domain; his grace period is ended")
         self._remove(tenant, leaver)
         heading("What the domain controller has now: the account is disabled, not deleted, and gets no ticket")
         self._print_computers()
-        self._ask_for_ticket(leaver, keytab, expected=False)
+        self._ask_for_ticket(leaver, keys, expected=False)
 
     def _apply(self, sample: str) -> TenantRef:
         from deskwright.document.apply import apply
@@ -187,20 +187,20 @@ class _Demo:
 
     def _print_computers(self) -> None:
         """Asked of the controller itself, not of Deskwright."""
-        table = Table("computer account", "organizational unit", "state", "its own password since", "description")
+        table = Table("computer account", "unit", "state", "its own password since")
         reader = Account(f"reader@{DOMAIN}", self._company.reader)
         with signed_in(self._controller.domain, reader) as opened:
-            wanted = ["cn", "distinguishedName", "userAccountControl", "pwdLastSet", "description"]
+            wanted = ["cn", "distinguishedName", "userAccountControl", "pwdLastSet"]
             opened.ldap.search(self._company.unit, "(objectClass=computer)", attributes=wanted)
             for entry in opened.ldap.response or ():
                 found = entry.get("raw_attributes")
                 if not found:
                     continue
-                name, dn, control, changed, about = ((found[w] or [b""])[0].decode() for w in wanted)
+                name, dn, control, changed = ((found[w] or [b""])[0].decode() for w in wanted)
                 state = "disabled" if int(control) & 2 else "enabled"
                 # A Windows time: tenths of microseconds since 1601.
                 since = time.strftime("%H:%M:%S", time.localtime(int(changed) / 1e7 - 11644473600)) if changed else ""
-                table.add_row(name, dn.partition(",")[2], state, since, about)
+                table.add_row(name, dn.split(",")[1], state, since)
         out.print(table)
 
     def _keytab(self, tenant: TenantRef, row: Any) -> bytes:
@@ -214,33 +214,37 @@ class _Demo:
         told = compute.configure_guest(machine.call, machine.vm_id, (RunCommand("base64 -w0 /etc/krb5.keytab"),))
         return _decoded(told)
 
-    def _ask_for_ticket(self, row: Any, keytab: bytes | None, *, expected: bool) -> None:
-        """By the machine's keys where there are some; a disabled account is refused before a password is looked at."""
+    def _password(self, row: Any) -> str:
+        """Nobody has a simulated machine's own: the domain's administrator gives it one, so that it can be asked for a
+        ticket."""
+        password = f"{secrets.token_urlsafe(15)}.aA1"
+        self._controller.tool("user", "setpassword", f"{row['managedDeviceName']}$", f"--newpassword={password}")
+        return password
+
+    def _ask_for_ticket(self, row: Any, keys: bytes | str, *, expected: bool) -> None:
+        """With the machine's own keys, or a password."""
         who = f"{row['managedDeviceName']}$@{DOMAIN.upper()}"
         with tempfile.TemporaryDirectory(prefix="deskwright-") as folder:
-            kdc, keys = self._controller.address, Path(folder, "keytab")
-            config = Path(folder, "krb5.conf")
-            config.write_text(
-                f"[libdefaults]\n dns_lookup_kdc = false\n[realms]\n {DOMAIN.upper()} = {{\n kdc = {kdc}\n }}\n"
-            )
+            config, keytab = Path(folder, "krb5.conf"), Path(folder, "keytab")
+            kdc = f"[realms]\n {DOMAIN.upper()} = {{\n  kdc = {self._controller.address}\n }}\n"
+            config.write_text(f"[libdefaults]\n dns_lookup_kdc = false\n{kdc}")
             command = ["kinit", "-c", f"FILE:{folder}/tickets", who]
-            if keytab is not None:
-                keys.write_bytes(keytab)
-                command[1:1] = ["-k", "-t", str(keys)]
+            if isinstance(keys, bytes):
+                keytab.write_bytes(keys)
+                command[1:1] = ["-k", "-t", str(keytab)]
             done = subprocess.run(  # noqa: S603
                 command,
-                input="not its password\n",
+                input=f"{keys}\n" if isinstance(keys, str) else "",
                 capture_output=True,
                 text=True,
                 env={**os.environ, "KRB5_CONFIG": str(config), "LC_ALL": "C"},
                 check=False,
             )
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["a ticket"]
-        revoked = "revoked" in said[0]
-        by = "with the machine's own keys" if keytab is not None else "with a wrong password"
-        out.print(f"Asking the controller for a ticket as {who}, {by}: [bold]{said[0]}[/]", highlight=False)
-        if revoked == expected:
-            raise Refused("demo", who, f"the controller answered otherwise than it should: {said[0]}")
+        said = "a ticket" if done.returncode == 0 else (done.stderr.strip().splitlines() or [""])[-1]
+        by = "the machine's own keys" if isinstance(keys, bytes) else "the right password"
+        out.print(f"Asked for a ticket as {who} with {by}, the controller gives: [bold]{said}[/]", highlight=False)
+        if (done.returncode == 0) != expected or (not expected and "revoked" not in said):
+            raise Refused("demo", who, f"the controller answered otherwise than it should: {said}")
 
     def _remove(self, tenant: TenantRef, row: Any) -> None:
         self._controller.tool("group", "removemembers", _GROUP, "diego")

@@ -232,13 +232,18 @@ def real_host(*, keep: bool) -> Iterator[Host]:
             raise Refused("--compute", "libvirt", rule, remedy=mend) from error
         yield Host("qemu:///system", "/var/lib/libvirt/images/deskwright-demo")
         return
-    from deskwright.providers.libvirt.sandbox import prepared
+    from deskwright.providers.libvirt.sandbox import SandboxFailed, prepared
 
     say("Starting a libvirt of the demo's own, in namespaces of its own …")
     directory = Path(tempfile.mkdtemp(prefix="deskwright-"))
     sandbox = prepared(directory)
     try:
-        sandbox.start()
+        try:
+            sandbox.start()
+        except SandboxFailed as failed:
+            raise Refused(
+                "--compute", "libvirt", str(failed), remedy="make libvirt installs what is needed"
+            ) from failed
         yield Host(sandbox.uri, sandbox.disks, directory)
     except BaseException:
         keep = False

@@ -37,6 +37,10 @@ STATUS_MARKS: dict[str, tuple[str, str]] = {
     "inGracePeriod": ("◔", "magenta"),
     "deprovisioning": ("⌫", "magenta"),
     "gone": ("·", "dim"),
+    # of a domain's synchronisation
+    "succeeded": ("✓", "green"),
+    "confirmationRequired": ("!", "yellow"),
+    "never": ("○", "dim"),
 }
 
 

@@ -37,6 +37,8 @@ class Built:
     firmware: str
     sha256: str
     """Of the disk file."""
+    recipe: str = ""
+    """Which recipe it was made by, and what that said: ``id:digest``."""
 
     def as_json(self) -> str:
         """The manifest: files by name, so that the directory can be moved."""
@@ -54,11 +56,20 @@ class Built:
 
 
 def built(into: Path) -> Built | None:
-    """The image in that directory, or None."""
+    """The image in that directory, or None: also where its recipe has become another since it was built."""
     try:
-        return Built.from_json((into / MANIFEST).read_text(), into)
+        found = Built.from_json((into / MANIFEST).read_text(), into)
     except FileNotFoundError:
         return None
+    recipe = RECIPES.get(found.recipe.partition(":")[0])
+    return found if recipe is None or found.recipe == _stamp(recipe) else None
+
+
+def _stamp(recipe: Recipe) -> str:
+    digest = hashlib.sha256(repr(recipe).encode())
+    for file in (*recipe.early, *recipe.files):
+        digest.update((Path(__file__).with_name("files") / file.source).read_bytes())
+    return f"{recipe.id}:{digest.hexdigest()[:16]}"
 
 
 def programs() -> tuple[str, ...]:
@@ -88,6 +99,7 @@ def build(
     try:
         made = _build(recipe, making, cache or into.with_name("cache"), progress, add)
         (making / MANIFEST).write_text(made.as_json())
+        shutil.rmtree(into, ignore_errors=True)  # by what the recipe said before; hosts have copies of their own
         making.rename(into)
     finally:
         shutil.rmtree(making, ignore_errors=True)
@@ -128,7 +140,7 @@ def _build(recipe: Recipe, making: Path, cache: Path, progress: Progress, add: t
     raw.unlink()
     tree.remove(root)
     progress(0.97, "computing the checksum")
-    return replace(made, sha256=_checksum(target))
+    return replace(made, sha256=_checksum(target), recipe=_stamp(recipe))
 
 
 def _with_kernel(made: Built, making: Path, root: Path) -> Built:

@@ -1,6 +1,6 @@
 """The recipes: what each gallery image of Linux is made of. One row each.
 
-To put more into an image (the tools of a domain join, say), name packages in ``build(..., add=...)``.
+To put more into an image, name packages in ``build(..., add=...)``.
 """
 
 from dataclasses import dataclass
@@ -44,8 +44,12 @@ class Recipe:
     """Without manuals, documentation and translations."""
 
 
-# What every machine needs: the agent Deskwright speaks to, the firewall of P7, the tools that grow the disk of P6.
-_COMMON = ("qemu-guest-agent", "sudo", "nftables", "e2fsprogs", "cloud-guest-utils", "fdisk", "iproute2", "kmod")
+# What every machine needs: the agent Deskwright speaks to, the firewall of P7, the tools that grow the disk of P6, and
+# those that join a domain (C4), which are 1 MB together.
+_COMMON = (
+    *("qemu-guest-agent", "sudo", "nftables", "e2fsprogs", "cloud-guest-utils", "fdisk", "iproute2", "kmod"),
+    *("adcli", "krb5-user", "libsasl2-modules-gssapi-mit"),
+)
 
 _SERVER_PACKAGES = (
     *(*_COMMON, "initramfs-tools", "grub-pc-bin", "grub2-common", "systemd-sysv", "udev", "dbus", "libpam-systemd"),

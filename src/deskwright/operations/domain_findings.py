@@ -10,6 +10,7 @@ from deskwright.operations.named import Item
 class Code(StrEnum):
     UPN_NOT_UNIQUE = "userPrincipalNameNotUnique"
     UPN_IN_USE = "userPrincipalNameInUse"
+    HOLDS_ROLE = "userHoldsRole"
     UPN_UNFIT = "userPrincipalNameUnfit"
     GROUP_NOT_UNIQUE = "groupNameNotUnique"
     GROUP_IN_USE = "groupNameInUse"
@@ -27,6 +28,11 @@ _SAYS: dict[Code, tuple[str, str]] = {
     Code.UPN_IN_USE: (
         "Somebody else in this tenant has this user principal name.",
         "Rename one of the two, or delete the person who is not meant.",
+    ),
+    Code.HOLDS_ROLE: (
+        "A person of this tenant has this user principal name and holds a role here. Whoever rules the domain would "
+        "rule the role, so they were not taken over.",
+        "Take the role away, let a run take the person over, and give it back: deskwright role unassign ROLE USER",
     ),
     Code.UPN_UNFIT: (
         "This user principal name has a blank or a control character, no @ or two, or more than 113 characters.",

@@ -90,7 +90,7 @@ class _Merge:
         self._do("ANALYZE sync_gone")
 
     def _match(self) -> None:
-        for statement in (sql.MATCH, sql.SAME_NAME, sql.TAKE_OVER, sql.NEW):
+        for statement in (sql.MATCH, sql.SAME_NAME, sql.TAKE_OVER, sql.HOLDS_ROLE, sql.NEW):
             self._do(statement)
         # Again, until nobody's new name depends on a name that somebody keeps after all.
         while self._do(sql.TAKEN):

@@ -49,7 +49,8 @@ GONE = {
 # --- people --------------------------------------------------------------------------------------------
 
 # Who has a name already: their object (also where they were deleted), or else the person of that name who is not from
-# a domain, as Entra Connect matches them.
+# a domain, as Entra Connect matches them. Like there, administrators are not taken over by a name that somebody gave
+# himself elsewhere.
 MATCH = """
     UPDATE sync_people p SET user_id = u.id, old_upn = u.user_principal_name,
            how = CASE WHEN u.deleted_at IS NULL THEN 'linked' ELSE 'restored' END
@@ -61,6 +62,10 @@ TAKE_OVER = """
      WHERE p.user_id IS NULL AND p.problem IS NULL AND u.tenant_id = :tenant AND u.deleted_at IS NULL
        AND lower(u.user_principal_name) = lower(p.upn) AND (u.domain_id IS NULL OR u.domain_id = :domain)
        AND NOT EXISTS (SELECT 1 FROM domain_objects o WHERE o.object_id = u.id)
+"""
+HOLDS_ROLE = f"""
+    UPDATE sync_people p SET problem = '{Code.HOLDS_ROLE}', user_id = NULL
+     WHERE p.problem IS NULL AND p.how = 'taken' AND EXISTS (SELECT 1 FROM held_roles r WHERE r.user_id = p.user_id)
 """
 NEW = "UPDATE sync_people SET user_id = gen_random_uuid(), how = 'new' WHERE user_id IS NULL AND problem IS NULL"
 SAME_NAME = f"""

@@ -77,6 +77,14 @@ _REMEMBER = text(
     ON CONFLICT DO NOTHING
     """
 )
+# Machines that wait for their computer to come (C4) look at once instead of within a minute.
+_WAKE = text(
+    """
+    UPDATE runs r SET wake_at = tenant_now(:tenant)
+     WHERE r.tenant_id = :tenant AND r.state = 'active' AND r.wake_at > tenant_now(:tenant)
+       AND EXISTS (SELECT 1 FROM steps s WHERE s.run_id = r.id AND s.step = 'C4' AND s.outcome = 'running')
+    """
+)
 _NAMES = text("SELECT user_principal_name FROM users WHERE id = ANY(:users) ORDER BY 1 LIMIT 50")
 
 
@@ -147,6 +155,8 @@ def _run(world: World, row: "Row[Any]", began: float) -> None:
             raise _NotOurs
         merged = merge(opened_change, row.id, seen)
         merged.counts["objectsRead"] = seen.objects_read
+        if merged.counts.get("computersAdded"):
+            connection.execute(_WAKE, {"tenant": row.tenant_id})
         findings = [*_kept(row, seen), *merged.findings][:_MOST_FINDINGS]
         outcome = _Outcome(SUCCEEDED, complete=seen.complete, counts=merged.counts, findings=findings)
         _brake(opened_change, row, outcome)
