@@ -23,6 +23,7 @@ from deskwright.operations import (
     connection_view,
     connections,
     credentials,
+    domains,
     faults,
     first_steps,
     groups,
@@ -57,7 +58,7 @@ ELSEWHERE = {
     *("change", "cloud_pcs", "estimate", "explanation", "listing", "remote_action_results", "remote_actions"),
     *("timeline", "view"),
     *("bulk_view", "cloud_pc_list", "forecast", "own_cloud_pcs"),
-    *("alerts", "bulk_actions", "devices", "export_jobs", "guests", "resize_checks", "role_assignments"),
+    *("alerts", "bulk_actions", "dead_letters", "devices", "export_jobs", "guests", "resize_checks", "role_assignments"),
 }
 MODULES = [name for _, name, _ in pkgutil.iter_modules(operations.__path__) if name not in ELSEWHERE]
 GALLERY = "debian-12-desktop"
@@ -72,6 +73,7 @@ NAMES = {
     "site": "site-a",
     "app": "report",
     "provider": "Work id",
+    "domain": "corp.contoso.com",
 }
 
 
@@ -134,6 +136,15 @@ MAKE: dict[str, Call] = {
         *s.change, display_name="Work id", issuer="https://id.example", client_id="us", secrets=s.secrets
     ),
     "credentials.set_password": lambda s: credentials.set_password(*s.change, s["user"]),
+    "domains.create": lambda s: domains.create(
+        *s.change,
+        secrets=s.secrets,
+        domain_name=NAMES["domain"],
+        user_name="reader@corp.contoso.com",
+        password="x",
+        controllers=["dc1.corp.contoso.com=127.0.0.1"],  # where none is
+        verify=False,
+    ),
 }
 # Name an object; in a tenant that has none of that name or id each of these must not find it.
 NAMING: dict[str, Call] = {
@@ -187,6 +198,12 @@ NAMING: dict[str, Call] = {
         *s.change, s["provider"], client_id="them", secrets=s.secrets
     ),
     "identity_providers.delete": lambda s: identity_providers.delete(*s.change, s["provider"]),
+    "domains.show": lambda s: domains.show(*s.read, s["domain"]),
+    "domains.set_": lambda s: domains.set_(*s.change, s["domain"], secrets=s.secrets, sync_interval_minutes=60),
+    "domains.test": lambda s: domains.test(*s.read, s["domain"], secrets=s.secrets),
+    "domains.synchronise": lambda s: domains.synchronise(*s.change, s["domain"]),
+    "domains.adopt": lambda s: domains.adopt(*s.change, s["domain"], s["group"]),
+    "domains.delete": lambda s: domains.delete(*s.change, s["domain"]),
     "groups.delete": lambda s: groups.delete(*s.change, s["group"]),
     "licenses.delete_plan": lambda s: licenses.delete_plan(*s.change, s["plan"]),
     "users.delete": lambda s: users.delete(*s.change, s["user"]),
@@ -213,6 +230,7 @@ LISTING: dict[str, Call] = {
     "role_groups.list_": lambda s: role_groups.list_(*s.read),
     "role_groups.people": lambda s: role_groups.people(*s.read),
     "identity_providers.list_": lambda s: identity_providers.list_(*s.read),
+    "domains.list_": lambda s: domains.list_(*s.read),
     "search.users": lambda s: search.users(*s.read, s["user"]),
     "search.groups": lambda s: search.groups(*s.read, s["group"]),
     "connection_view.about": lambda s: connection_view.about(*s.read, connections.list_(*s.read)),
@@ -358,6 +376,7 @@ def ids(scene: Scene) -> dict[str, str]:
         "site": "sites",
         "app": "app_registrations",
         "provider": "identity_providers",
+        "domain": "domains",
     }
     with scene.database.begin() as connection:
         return {
@@ -417,6 +436,8 @@ def test_nothing_is_made_of_another_tenants_objects(database: Database, secrets:
             *s.change, "Desktops", join_type="hybridAzureADJoin", connections=[foreign["connection"]]
         ),
         lambda s: connections.set_(*s.change, "HQ", region=foreign["site"]),
+        lambda s: domains.adopt(*s.change, "corp.contoso.com", foreign["group"]),
+        lambda s: domains.adopt(*s.change, foreign["domain"], "Sales"),
         lambda s: faults.add(*s.change, step="C1", code="delay", delay_seconds=1, user=foreign["user"]),
     ]
     for call in mixed:

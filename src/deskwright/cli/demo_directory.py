@@ -272,13 +272,13 @@ class _Inside:
 def _machine(session: Session, tenant: TenantRef, cloud_pc: UUID) -> _Inside:
     query = text(
         """
-        SELECT l.site_id, l.run, l.attempt, l.external_id FROM ledger l
+        SELECT l.site_id, l.run_number, l.attempt, l.external_id FROM ledger l
          WHERE l.tenant_id = :tenant AND l.cloud_pc_id = :id AND l.kind = 'vm' AND l.state = 'created'
         """
     )
     with session.database.single.connect() as connection:
         row = connection.execute(query, {"tenant": tenant.id, "id": cloud_pc}).one()
-    return _Inside(Call(tenant.id, row.site_id, cloud_pc, row.run, row.attempt, "demo"), row.external_id)
+    return _Inside(Call(tenant.id, row.site_id, cloud_pc, row.run_number, row.attempt, "demo"), row.external_id)
 
 
 def _decoded(told: str) -> bytes:

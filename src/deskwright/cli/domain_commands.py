@@ -338,7 +338,7 @@ def _tell(status: Status | None, said: str) -> None:
 def _run(run: Item) -> Item:
     return {
         **run,
-        "status": run["status"],
+        "startDateTime": f"{run['startDateTime']:%Y-%m-%d %H:%M}",
         "read": "everything" if run["complete"] else "changes",
         "seconds": f"{run['seconds']:.1f}",
         "did": _did(run),

@@ -85,7 +85,6 @@ _WAKE = text(
        AND EXISTS (SELECT 1 FROM steps s WHERE s.run_id = r.id AND s.step = 'C4' AND s.outcome = 'running')
     """
 )
-_NAMES = text("SELECT user_principal_name FROM users WHERE id = ANY(:users) ORDER BY 1 LIMIT 50")
 
 
 class _NotOurs(Exception):

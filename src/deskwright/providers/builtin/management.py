@@ -17,7 +17,6 @@ from deskwright.providers.contract import Call, Compute, Found, Made, ProviderEr
 from deskwright.providers.site import Site
 from deskwright.store.database import Database
 
-
 _OF_THIS_PROCESS = secrets.token_bytes(32)
 
 
