@@ -5,8 +5,8 @@ from uuid import UUID
 
 import typer
 
-from deskwright.cli.in_tenant import LimitOption, done, in_tenant
-from deskwright.cli.output import JsonOption, TenantOption, print_json, show
+from deskwright.cli.in_tenant import LimitOption, done, in_tenant, print_one
+from deskwright.cli.output import JsonOption, TenantOption, show
 from deskwright.domain.rules import Refused
 from deskwright.operations import dead_letters
 from deskwright.operations.named import LARGEST_PAGE
@@ -39,14 +39,16 @@ def list_letters(limit: LimitOption = None, tenant: TenantOption = None, as_json
 
 @webhook_app.command("show")
 def show_letter(
-    letter: Annotated[UUID, typer.Argument(metavar="ID", help="The event's id.")], tenant: TenantOption = None
+    letter: Annotated[UUID, typer.Argument(metavar="ID", help="The event's id.")],
+    tenant: TenantOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show one of them as JSON: its tries, its last error, and the event as it is sent.
+    """Show one of them: its tries, its last error, and the event as it is sent.
 
     Example: deskwright webhook show 4b2e7c0a-5d0a-4c55-9f0e-0c7f6a1f0f52
     """
     with in_tenant(tenant) as here:
-        print_json(dead_letters.show(here.database, here.tenant, letter))
+        print_one(dead_letters.show(here.database, here.tenant, letter), as_json=as_json)
 
 
 @webhook_app.command("retry")
