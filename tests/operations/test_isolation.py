@@ -58,7 +58,8 @@ ELSEWHERE = {
     *("change", "cloud_pcs", "estimate", "explanation", "listing", "remote_action_results", "remote_actions"),
     *("timeline", "view"),
     *("bulk_view", "cloud_pc_list", "forecast", "own_cloud_pcs"),
-    *("alerts", "bulk_actions", "dead_letters", "devices", "export_jobs", "guests", "resize_checks", "role_assignments"),
+    *("alerts", "bulk_actions", "dead_letters", "devices", "export_jobs", "guests", "resize_checks"),
+    *("role_assignments",),
 }
 MODULES = [name for _, name, _ in pkgutil.iter_modules(operations.__path__) if name not in ELSEWHERE]
 GALLERY = "debian-12-desktop"

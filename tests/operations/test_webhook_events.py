@@ -303,7 +303,7 @@ def test_the_commands(company: Company, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(listed) == 6
     assert len(json.loads(run(cli.app, ["webhook", "list", "--json", "--limit", "2"]).stdout)) == 2
     assert "answered 410" in run(cli.app, ["webhook", "list"]).stdout
-    shown = json.loads(run(cli.app, ["webhook", "show", listed[0]["id"]]).stdout)
+    shown = json.loads(run(cli.app, ["webhook", "show", listed[0]["id"], "--json"]).stdout)
     assert shown["event"]["type"] == CHANGED
     refused = run(cli.app, ["webhook", "retry"])
     assert (refused.exit_code, "name the events" in refused.stderr) == (1, True)
