@@ -24,6 +24,8 @@ _POOL = ipaddress.IPv4Network("10.88.0.0/16")
 _WAIT_SECONDS = 90.0
 _PORTS = (53, 88, 389, 464, 636)
 _INTERFACE = "dc0"
+# Also where whoever started it was killed and could stop nothing.
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 # What Samba keeps beside its own folders (sockets, locks) must not meet another Samba's.
 _HOLD = """\
 mount --make-rprivate /
@@ -93,7 +95,7 @@ class DomainController:
         # What it would write of itself into DNS and its account stands there since it was prepared. At each start these
         # two cost more than all the rest, and until they are through nobody can sign in by Kerberos.
         options += ["--option", "dns update command=/bin/true", "--option", "spn update command=/bin/true"]
-        wanted = [*inside, *command, *options]
+        wanted = [*_ENDS_WITH_US, *inside, *command, *options]
         self._samba = subprocess.Popen(wanted, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
         log.close()
         ends = time.monotonic() + _WAIT_SECONDS
@@ -183,7 +185,7 @@ def prepared(directory: Path, name: str) -> DomainController:
     link, network = _free_link()
     ours, its = (str(network[1]), str(network[10]))
     holder = subprocess.Popen(  # noqa: S603
-        ["unshare", "--mount", "--net", "--", "sh", "-c", _HOLD],  # noqa: S607
+        [*_ENDS_WITH_US, "unshare", "--mount", "--net", "--", "sh", "-c", _HOLD],  # noqa: S607
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
