@@ -144,7 +144,9 @@ def test_a_document_sets_the_webhook(here: Company, tmp_path: Path) -> None:
 def test_a_worker_tells_people_while_it_works(here: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_TELL_SECONDS", 0.2)
     with webhook() as receiver:
-        tenants.set_settings(here.world.database, here.tenant, "test", {"webhookUrl": receiver.url})
+        tenants.set_settings(
+            here.world.database, here.tenant, "test", {"webhookUrl": receiver.url, "webhookStatusChanges": False}
+        )
         world: World = here.world
         beside = WorkerThread(world)
         beside.start()

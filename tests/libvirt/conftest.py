@@ -92,7 +92,7 @@ def outside_on(database: Database, tenant: Tenant, host: "Sandbox | Session", **
         lambda later: wait_for(later, now),
         os_family="linux",
         image=IMAGE,
-        patience=400,
+        patience=150,
     )
 
 

@@ -113,7 +113,10 @@ def test_a_site_with_real_machines_has_the_built_in_directory(pages: Browser, co
     host = '{"uri": "qemu+ssh://somewhere.example/system"}'
     form = {"name": "Lab", "regionGroup": "germany", "compute": "libvirt", "computeConfiguration": host}
     refused = pages.post("sites/new", {**form, "directory": "simulator"})
-    assert (refused.status, "must be builtin where compute.kind is libvirt" in refused.words) == (422, True)
+    assert (refused.status, "must be builtin or activedirectory where compute.kind is libvirt" in refused.words) == (
+        422,
+        True,
+    )
     assert "is made" in pages.post("sites/new", {**form, "directory": "", "management": ""}).words
     query = "SELECT directory, management FROM sites WHERE tenant_id = :tenant AND name = 'Lab'"
     assert company.sql(query)[0] == ({"kind": "builtin"}, {"kind": "builtin"})

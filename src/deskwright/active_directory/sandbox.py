@@ -185,7 +185,7 @@ def prepared(directory: Path, name: str) -> DomainController:
     link, network = _free_link()
     ours, its = (str(network[1]), str(network[10]))
     holder = subprocess.Popen(  # noqa: S603
-        [*_ENDS_WITH_US, "unshare", "--mount", "--net", "--", "sh", "-c", _HOLD],  # noqa: S607
+        [*_ENDS_WITH_US, "unshare", "--mount", "--net", "--", "sh", "-c", _HOLD],
         stdout=subprocess.PIPE,
         start_new_session=True,
     )

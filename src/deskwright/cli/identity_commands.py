@@ -258,7 +258,8 @@ def list_roles(tenant: TenantOption = None, as_json: JsonOption = False) -> None
         where = here.database, here.tenant
         through = [{**p, "through": p["groups"]} for p in role_groups.people(*where, most=_ALL)]
         found = [*roles.list_(*where), *role_groups.list_(*where), *through, *guests.list_(*where)]
-        show(found, ROLE_COLUMNS, as_json=as_json, empty="Nobody holds a role yet.")
+        told = {key: heading for key, heading in ROLE_COLUMNS.items() if any(row.get(key) for row in found)}
+        show(found, told, as_json=as_json, empty="Nobody holds a role yet.")
 
 
 def _of_group(user: str | None, group: str | None, guest: bool) -> bool:
