@@ -11,8 +11,6 @@ from deskwright.active_directory.discovery import Domain
 from deskwright.active_directory.sandbox import DomainController
 
 _numbers = count(1)
-_COMPUTER = "bf967a86-0de6-11d0-a285-00aa003049e2"
-"""schemaIDGUID of the class computer."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +46,7 @@ class RealDomain:
 
     def may_join(self, account: Account, unit: str) -> None:
         """Delegate what joining needs: create computer objects in the unit, and everything on those."""
-        name = account.name.partition("@")[0]
-        shown = self.controller.tool("user", "show", name, "--attributes=objectSid")
-        sid = next(line.split()[1] for line in shown.splitlines() if line.startswith("objectSid:"))
-        rights = f"(OA;CI;CCDC;{_COMPUTER};;{sid})(OA;CIIO;GA;;{_COMPUTER};{sid})"
-        self.controller.tool("dsacl", "set", "--objectdn", unit, "--action=allow", "--sddl", rights)
+        self.controller.may_join(account.name.partition("@")[0], unit)
 
     def joiner(self, unit: str) -> Account:
         """A new account that may join computers in the unit."""

@@ -24,6 +24,8 @@ _POOL = ipaddress.IPv4Network("10.88.0.0/16")
 _WAIT_SECONDS = 90.0
 _PORTS = (53, 88, 389, 464, 636)
 _INTERFACE = "dc0"
+_COMPUTER = "bf967a86-0de6-11d0-a285-00aa003049e2"
+"""schemaIDGUID of the class computer."""
 # Also where whoever started it was killed and could stop nothing.
 _ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 # What Samba keeps beside its own folders (sockets, locks) must not meet another Samba's.
@@ -78,6 +80,13 @@ class DomainController:
     def tool(self, *arguments: str) -> str:
         """samba-tool."""
         return self.run("samba-tool", *arguments, "--configfile", str(self.directory / "etc" / "smb.conf"))
+
+    def may_join(self, account: str, unit: str) -> None:
+        """Delegate to the user what joining needs: to create computer objects in the unit, and everything on those."""
+        shown = self.tool("user", "show", account, "--attributes=objectSid")
+        sid = next(line.split()[1] for line in shown.splitlines() if line.startswith("objectSid:"))
+        rights = f"(OA;CI;CCDC;{_COMPUTER};;{sid})(OA;CIIO;GA;;{_COMPUTER};{sid})"
+        self.tool("dsacl", "set", "--objectdn", unit, "--action=allow", "--sddl", rights)
 
     def start(self) -> None:
         """Raises SandboxFailed."""

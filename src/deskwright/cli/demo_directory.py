@@ -51,8 +51,6 @@ _NEEDS = {
     "kinit": "krb5-user",
     "unshare": "util-linux",
 }
-_COMPUTER = "bf967a86-0de6-11d0-a285-00aa003049e2"
-"""schemaIDGUID of the class computer."""
 _PATIENCE_SECONDS = 120.0
 _NETWORK = """\
 <network>
@@ -338,10 +336,7 @@ def _furnish(controller: DomainController) -> Company:
         controller.tool("user", "create", name, f"{secrets.token_urlsafe(15)}.aA1", *whole)
     controller.tool("group", "add", _GROUP)
     controller.tool("group", "addmembers", _GROUP, ",".join(PEOPLE))
-    shown = controller.tool("user", "show", "joiner", "--attributes=objectSid")
-    sid = next(line.split()[1] for line in shown.splitlines() if line.startswith("objectSid:"))
-    rights = f"(OA;CI;CCDC;{_COMPUTER};;{sid})(OA;CIIO;GA;;{_COMPUTER};{sid})"
-    controller.tool("dsacl", "set", "--objectdn", unit, "--action=allow", "--sddl", rights)
+    controller.may_join("joiner", unit)
     return Company(controller, unit, *passwords)
 
 
