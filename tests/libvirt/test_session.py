@@ -1,6 +1,11 @@
 """A site whose libvirt is one ordinary user's session: the contract's rules, with networks inside QEMU."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -8,8 +13,12 @@ import pytest
 
 from deskwright.domain.resources import Kind
 from deskwright.domain.rules import Refused
-from deskwright.providers.contract import Network, ProviderError
+from deskwright.guest.actions import WriteFile
+from deskwright.providers.contract import Network, NotYet, ProviderError
+from deskwright.providers.libvirt import volumes
 from deskwright.providers.libvirt.configuration import configuration
+from deskwright.providers.libvirt.host import connect
+from deskwright.providers.libvirt.tags import volume_name
 from deskwright.store.database import Database
 from tests.conftest import Tenant
 from tests.libvirt.conftest import outside_on
@@ -72,6 +81,53 @@ def test_c3_networks_of_the_host_are_refused_by_name(outside: Outside) -> None:
     assert "for office the site's compute.uri must be that of the whole host" in refused.value.values["reason"]
     assert outside.providers.compute.free_addresses(office) == 0
     assert [f for f in outside.providers.compute.inventory() if f.kind == Kind.NIC] == []
+
+
+@pytest.fixture
+def hesitant(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Session, Path]]:
+    """A session that writes no disk until a file is there."""
+    with tempfile.TemporaryDirectory() as made:
+        folder, gate = Path(made), Path(made, "go")
+        folder.chmod(0o755)  # the session is another user's
+        real, slow = shutil.which("qemu-img"), folder / "qemu-img"
+        waits = f'while [ "$1" = create ] && [ ! -e {gate} ]; do sleep 0.02; done'
+        slow.write_text(f'#!/bin/sh\n{waits}\nexec {real} "$@"\n')
+        slow.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        with session() as started:
+            yield started, gate
+
+
+@pytest.mark.guests
+def test_c2_no_machine_is_started_on_a_disk_that_is_still_written(
+    database: Database, tenant: Tenant, images: Path, hesitant: tuple[Session, Path]
+) -> None:
+    """C2: of a worker that died, libvirt goes on writing the disk. A machine that had it would find nothing on it."""
+    host, gate = hesitant
+    outside = outside_on(database, tenant, host)
+    compute, first, call = outside.providers.compute, uuid4(), outside.call("C2")
+    gate.touch()
+    outside.vm(cloud_pc_id=first)
+    gate.unlink()
+    connection = connect(host.uri)
+    pool = volumes.existing_site_pool(connection, tenant.site_id)
+    base = volumes.base_of(pool.storageVolLookupByName(volume_name(replace(call, cloud_pc_id=first).key(Kind.DISK))))
+    name = volume_name(call.key(Kind.DISK))
+    with ThreadPoolExecutor(1) as died:
+        writing = died.submit(volumes.overlay, pool, name, base, outside.spec().size.storage_gb)
+        try:
+            while name not in {v.name() for v in pool.listAllVolumes()}:
+                assert not writing.done()
+            with pytest.raises(NotYet, match="the disk of CPC-ADELE-TEST1 is being written"):
+                compute.create_vm(call, outside.spec())
+            assert len(connection.listAllDomains()) == 1
+        finally:
+            gate.touch()
+        vm = outside.vm()
+        writing.result()
+    outside.until_done(lambda: compute.configure_guest(outside.call("P1"), vm, (WriteFile("/etc/here", "yes"),)))
+    for left in compute.inventory():
+        compute.release(Kind(left.kind), left.key)
 
 
 def test_its_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:

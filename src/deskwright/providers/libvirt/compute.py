@@ -92,10 +92,13 @@ class LibvirtCompute:
             key, disk_key = call.key(Kind.VM), call.key(Kind.DISK)
             uuid, pool = tags.uuid_of(key), place.pool()
             image = _image(place, spec)
-            disk = volumes.overlay(pool, tags.volume_name(disk_key), image.disk, spec.size.storage_gb)
             with self._records.alone(f"machine:{uuid}") as mine:
                 if not mine:
                     raise place.later(0.3, f"{spec.computer_name} is being defined")
+                try:
+                    disk = volumes.overlay(pool, tags.volume_name(disk_key), image.disk, spec.size.storage_gb)
+                except volumes.BeingMade:
+                    raise place.later(0.3, f"the disk of {spec.computer_name} is being written") from None
                 if machines.look_up(place.connection, str(uuid)) is None:
                     volumes.written(pool, tags.volume_name(key), seed.seed(str(uuid), spec.computer_name))
                 machines.define(place.connection, text(_xml(place, call, spec, image, disk.path())), str(uuid))

@@ -19,6 +19,10 @@ _CHUNK = 1 << 20
 _START_SECONDS = 2.0
 
 
+class BeingMade(Exception):
+    """libvirt still writes the volume, for somebody else or for a process that has died since."""
+
+
 def site_pool(connection: Any, directory: str, site: UUID) -> Any:
     """The pool of a site's disks, made on first use."""
     return _pool(connection, f"deskwright-{site}", f"{directory}/{site}")
@@ -79,8 +83,20 @@ def look_up(pool: Any, name: str) -> Any:
 
 
 def overlay(pool: Any, name: str, base: str, size_gb: int) -> Any:
-    """A disk that holds only what differs from `base` (a path on the host); the one there is, or a new one."""
-    return _known(pool, name) or _create(pool, name, size_gb * GB, "qcow2", base)
+    """A disk that holds only what differs from `base` (a path on the host); the one there is, or a new one.
+
+    Raises BeingMade.
+    """
+    volume = _known(pool, name)
+    if volume is None:
+        try:
+            return pool.createXML(_volume_xml(name, size_gb * GB, "qcow2", base))
+        except libvirt.libvirtError:  # libvirt writes over no file, also over one that it did not know
+            volume = look_up(pool, name)
+            if volume is None:
+                raise
+    _must_be_whole(volume)
+    return volume
 
 
 def written(pool: Any, name: str, content: bytes | Path) -> Any:
@@ -165,15 +181,17 @@ def _anew(pool: Any, name: str, size: int) -> Any:
         return pool.createXML(_volume_xml(name, size, "raw"))
 
 
-def _create(pool: Any, name: str, size: int, kind: str, base: str = "") -> Any:
-    """Made without a look into the folder before: libvirt writes over no file, also over one that it did not know."""
+def _must_be_whole(volume: Any) -> None:
+    """A volume is known, and its file is there, while it is still being written. A machine started with it then finds
+    an empty disk, for good. Reading is the cheapest thing that libvirt refuses until it is whole."""
+    stream = volume.storagePoolLookupByVolume().connect().newStream()
     try:
-        return pool.createXML(_volume_xml(name, size, kind, base))
-    except libvirt.libvirtError:
-        volume = look_up(pool, name)  # somebody made it meanwhile
-        if volume is None:
-            raise
-        return volume
+        volume.download(stream, 0, 1)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:
+            raise BeingMade(volume.name()) from error
+        raise
+    stream.abort()
 
 
 def _volume_xml(name: str, size: int, kind: str, base: str = "") -> str:
