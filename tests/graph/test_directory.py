@@ -3,6 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from deskwright.identity.permissions import READER
 from tests import company as companies
@@ -449,6 +450,25 @@ def test_the_organization_is_the_tenant(graph: Graph, company: Company) -> None:
     assert told["verifiedDomains"][0]["name"] == "contoso.com"
     assert graph.get(f"/organization/{company.tenant.id}").body["displayName"] == "contoso.com"
     assert graph.get(f"/organization/{uuid4()}").status == 404
+
+
+def test_the_organization_tells_whether_it_is_synchronised(graph: Graph, company: Company) -> None:
+    def told() -> tuple[bool | None, str | None]:
+        (it,) = graph.get("/organization").values
+        return it["onPremisesSyncEnabled"], it["onPremisesLastSyncDateTime"]
+
+    def said(statement: str) -> None:
+        with company.world.database.begin() as connection:
+            connection.execute(text(statement), {"tenant": company.tenant.id})
+
+    assert told() == (None, None)
+    said(
+        """INSERT INTO domains (tenant_id, name, account_name, account_password)
+           VALUES (:tenant, 'corp.contoso.com', 'reader@corp.contoso.com', '')"""
+    )
+    assert told() == (True, None)
+    said("UPDATE domains SET sync_enabled = false, synced_at = '2026-11-30T12:00:00Z' WHERE tenant_id = :tenant")
+    assert told() == (False, "2026-11-30T12:00:00Z")
 
 
 # --- who may, and whose ----------------------------------------------------------------------------------

@@ -131,6 +131,23 @@ def test_a_site_in_use_is_not_deleted(database: Database, contoso: TenantRef, se
     assert sites.list_(database, contoso) == []
 
 
+def test_with_a_connection_goes_what_was_known_of_its_trial_account(
+    database: Database, contoso: TenantRef, secrets: Secrets
+) -> None:
+    connect(database, contoso, secrets)
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                """INSERT INTO activedirectory.trial_accounts
+                     (connection_id, tenant_id, name, distinguished_name, state)
+                   SELECT id, tenant_id, 'DW-TRIAL', 'CN=DW-TRIAL', 'disabled' FROM connections"""
+            )
+        )
+    connections.delete(database, contoso, "test", "HQ")
+    with database.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM activedirectory.trial_accounts")).scalar_one() == 0
+
+
 def test_a_site_where_cloud_pcs_were_made_keeps_its_kind_and_stays(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:

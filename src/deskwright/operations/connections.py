@@ -74,6 +74,7 @@ _USES = text(
 
 _FORGET = text(
     """
+    WITH trial AS (DELETE FROM activedirectory.trial_accounts WHERE tenant_id = :tenant AND connection_id = :id)
     UPDATE cloud_pcs SET connection_id = NULL
      WHERE tenant_id = :tenant AND connection_id = :id AND status = 'gone'
     """

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from deskwright.graph.access import ORGANIZATION_READ
 from deskwright.graph.call import Call
@@ -11,18 +11,22 @@ from deskwright.graph.errors import not_found
 from deskwright.graph.listing import list_of
 from deskwright.graph.render import Known, entity, plain
 from deskwright.graph.routes import serves
-from deskwright.store.tables import tenants
+from deskwright.store.tables import domains, tenants
 
 
 def organization(call: Call) -> Known:
     """The call's tenant."""
     with call.reading() as connection:
         row = connection.execute(select(tenants).where(tenants.c.id == call.tenant.id)).one()
+        synchronised = select(func.count(), func.bool_or(domains.c.sync_enabled), func.max(domains.c.synced_at))
+        there, enabled, last = connection.execute(synchronised.where(domains.c.tenant_id == call.tenant.id)).one()
     return {
         "id": str(row.id),
         "displayName": row.name,
         "tenantType": "AAD",
         "createdDateTime": plain(row.created_at),
+        "onPremisesSyncEnabled": enabled if there else None,  # null: never was
+        "onPremisesLastSyncDateTime": plain(last),
         "mobileDeviceManagementAuthority": "unknown",
         "verifiedDomains": [
             {"name": row.name, "isDefault": True, "isInitial": True, "type": "Managed", "capabilities": ""}
