@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 from deskwright import jobs
@@ -24,36 +25,48 @@ class Product:
     def __init__(self, company: Company) -> None:
         self.company = company
         self.of = (company.world.database, company.tenant, ACTOR)
+        self.names: dict[str, str] = {}
+        """What each of the model's people is called now."""
+        self.people: dict[str, str] = {}
+        """Their ids: somebody may have the name of who was deleted."""
         company.sql("UPDATE tenants SET next_inventory_at = NULL WHERE id = :tenant")
 
-    def upn(self, user: str) -> str:
-        return f"{user}@{self.company.tenant.name}"
+    def upn(self, name: str) -> str:
+        return f"{name}@{self.company.tenant.name}"
 
     # --- changes ------------------------------------------------------------------------------------
 
     def create_user(self, user: str) -> None:
-        users.create(*self.of, user_principal_name=self.upn(user))
+        self.names[user] = user
+        self.people[user] = str(users.create(*self.of, user_principal_name=self.upn(user))["id"])
+
+    def rename_user(self, user: str, name: str) -> None:
+        users.set_(*self.of, self.people[user], user_principal_name=self.upn(name))
+        self.names[user] = name
 
     def enable(self, user: str, enabled: bool) -> None:
-        users.set_(*self.of, self.upn(user), account_enabled=enabled)
+        users.set_(*self.of, self.people[user], account_enabled=enabled)
 
     def delete_user(self, user: str) -> None:
-        users.delete(*self.of, self.upn(user))
+        users.delete(*self.of, self.people[user])
 
     def restore_user(self, user: str) -> None:
-        users.restore(*self.of, self.upn(user))
+        users.restore(*self.of, self.people[user])
 
     def create_group(self, group: str) -> None:
         groups.create(*self.of, display_name=group)
+
+    def rename_group(self, group: str, name: str) -> None:
+        groups.set_(*self.of, group, display_name=name)
 
     def delete_group(self, group: str) -> None:
         groups.delete(*self.of, group)
 
     def join(self, user: str, group: str) -> None:
-        groups.add_members(*self.of, group, [self.upn(user)])
+        groups.add_members(*self.of, group, [self.people[user]])
 
     def leave(self, user: str, group: str) -> None:
-        groups.remove_members(*self.of, group, [self.upn(user)])
+        groups.remove_members(*self.of, group, [self.people[user]])
 
     def create_plan(self, plan: str, seats: int) -> None:
         licenses.create_plan(*self.of, display_name=plan, seats=seats, vcpu_count=2, ram_gb=8, storage_gb=128)
@@ -62,10 +75,10 @@ class Product:
         licenses.set_plan(*self.of, plan, seats=seats)
 
     def license_user(self, plan: str, user: str) -> None:
-        licenses.assign(*self.of, plan, users=[self.upn(user)])
+        licenses.assign(*self.of, plan, users=[self.people[user]])
 
     def unlicense_user(self, plan: str, user: str) -> None:
-        licenses.remove(*self.of, plan, users=[self.upn(user)])
+        licenses.remove(*self.of, plan, users=[self.people[user]])
 
     def license_group(self, plan: str, group: str) -> None:
         licenses.assign(*self.of, plan, groups=[group])
@@ -79,6 +92,9 @@ class Product:
 
     def edit_policy(self, policy: str, connections: tuple[str, ...]) -> None:
         policies.set_(*self.of, policy, **self._place(connections))
+
+    def rename_policy(self, policy: str, name: str) -> None:
+        policies.set_(*self.of, policy, display_name=name)
 
     def delete_policy(self, policy: str) -> None:
         policies.delete(*self.of, policy)
@@ -96,7 +112,7 @@ class Product:
         self.company.health(connection, "passed" if healthy else "failed")
 
     def add_fault(self, fault: Fault) -> None:
-        user = None if fault.user is None else self.upn(fault.user)
+        user = None if fault.user is None else self.people[fault.user]
         faults.add(*self.of, step=fault.step, code=fault.code, user=user, attempts=fault.attempts)
 
     def clear_faults(self) -> None:
@@ -159,11 +175,13 @@ class Product:
         return {(row.name, row.plan): row.policy_name for row in self._live()}
 
     def _live(self) -> list[Any]:
-        return self.company.sql(
+        called = {person: user for user, person in self.people.items()}
+        rows = self.company.sql(
             "SELECT c.id, c.status, c.policy_name, p.display_name AS plan, "
-            "split_part(u.user_principal_name, '@', 1) AS name FROM cloud_pcs c JOIN users u ON u.id = c.user_id "
+            "c.user_id::text AS person FROM cloud_pcs c "
             "JOIN service_plans p ON p.id = c.plan_id WHERE c.tenant_id = :tenant AND c.status <> 'gone'"
         )
+        return [SimpleNamespace(**row._mapping, name=called[row.person]) for row in rows]
 
     def held(self) -> Counter[str]:
         """What the providers have of us, by kind."""

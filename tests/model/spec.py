@@ -48,6 +48,8 @@ class CloudPc:
     made: Counter[str] = field(default_factory=Counter)
     run: Run | None = None
     repairing: bool = False
+    called: str = ""
+    """What its policy was called when it was taken for it (E7)."""
 
 
 class Wrong(AssertionError):
@@ -160,11 +162,13 @@ class Spec(Outside):
             if self.entitled(pair):  # E1, E5
                 status = PENDING if policy else NOT_PROVISIONED
                 pc = CloudPc(status, policy.number if policy else None, self._now(pair, again))
+                pc.called = policy.name if policy else ""
                 self.pcs[pair] = pc
         elif pc.status in WITHOUT_SEAT:
             if policy and pc.status == NOT_PROVISIONED:
                 pc.since = self._now(pair, again)
             pc.status, pc.policy = (PENDING, policy.number) if policy else (NOT_PROVISIONED, None)
+            pc.called = policy.name if policy else ""
         elif pc.status in (READY, WARNED) and self.lost(pair, pc):
             pc.was, pc.status, pc.grace_ends = pc.status, IN_GRACE, self.clock + GRACE
         elif pc.status == IN_GRACE and not self.lost(pair, pc):
@@ -222,6 +226,7 @@ class Spec(Outside):
         assert by is not None
         self.let_go(pc.made)  # V5: the old machine
         pc.policy, pc.status, pc.made, pc.warnings = by.number, PROVISIONING, Counter(), []
+        pc.called = by.name
         pc.repairing = False
         pc.run = Run(pair[0], by.number, by.connections)
 

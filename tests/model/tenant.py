@@ -20,6 +20,8 @@ from tests.model.spec import (
 
 USERS = ("ann", "ben", "cat", "dan", "eve")
 GROUPS = ("g0", "g1", "g2")
+NEW_NAMES = (*USERS, "fay", "gus")
+"""What people may come to be called: also as another is, or was."""
 PLANS = ("small", "large")
 POLICIES = ("alpha", "beta", "gamma")
 CONNECTIONS = ("north", "south")
@@ -100,10 +102,21 @@ class Tenant(RuleBasedStateMachine):
 
     @rule(user=user)
     def restore_user(self, user: str) -> None:
-        if self._refused(lambda: self.product.restore_user(user), self.spec.users[user].exists):
+        refused = self.spec.users[user].exists or self._is_taken(self.product.names[user], user)
+        if self._refused(lambda: self.product.restore_user(user), refused):
             return
         self.spec.users[user].exists = True
         self.spec.touch(user)
+
+    @rule(user=user, name=st.sampled_from(NEW_NAMES))
+    def rename_user(self, user: str, name: str) -> None:
+        """The person stays the same, and so does everything of theirs."""
+        if any(fault.user == user for fault in self.spec.faults):
+            return  # a fault goes by the name
+        refused = self._is_taken(name, user) or not self.spec.users[user].exists
+        if self._refused(lambda: self.product.rename_user(user, name), refused):
+            return
+        self.met["rename"] += 1
 
     @rule(user=user, group=group)
     def join(self, user: str, group: str) -> None:
@@ -135,6 +148,19 @@ class Tenant(RuleBasedStateMachine):
         if self._refused(lambda: self.product.create_group(group), group in self.spec.members):
             return
         self.spec.members[group] = set()
+
+    @rule(group=group, name=group)
+    def rename_group(self, group: str, name: str) -> None:
+        """By its identity it is licensed and assigned, not by its name."""
+        spec = self.spec
+        if group not in spec.members or (name in spec.members and name != group):
+            return  # that names are unique is another test's
+        self.product.rename_group(group, name)
+        spec.members[name] = spec.members.pop(group)
+        spec.through = {(p, name if g == group else g) for p, g in spec.through}
+        for known in spec.policies.values():
+            if group in known.assigned:
+                known.assigned[name] = known.assigned.pop(group)
 
     @rule(plan=plan, user=user)
     def license_user(self, plan: str, user: str) -> None:
@@ -192,6 +218,19 @@ class Tenant(RuleBasedStateMachine):
         if self._refused(lambda: self.product.edit_policy(policy, network), refused):
             return
         self.spec.policies[policy].connections = network
+        self.settle()
+
+    @rule(policy=policy, name=policy)
+    def rename_policy(self, policy: str, name: str) -> None:
+        """E7: by its identity it reaches people, not by its name."""
+        known = self.spec.policies.get(policy)
+        taken = name != policy and name in self.spec.policies
+        if self._refused(lambda: self.product.rename_policy(policy, name), known is None or taken):
+            return
+        assert known is not None
+        del self.spec.policies[policy]
+        known.name = name
+        self.spec.policies[name] = known
         self.settle()
 
     @rule(policy=policy)
@@ -288,6 +327,11 @@ class Tenant(RuleBasedStateMachine):
         refused = self.product.refused(does)
         assert refused == refusal, f"{'refused' if refused else 'accepted'}, and SPEC says otherwise"
         return refused
+
+    def _is_taken(self, name: str, user: str) -> bool:
+        """Whether it is another's; who was deleted has no claim to theirs."""
+        names = self.product.names.items()
+        return any(of != user and called == name and self.spec.users[of].exists for of, called in names)
 
     def _assigned(self, policy: str, group: str) -> None:
         assigned = self.spec.policies[policy].assigned
